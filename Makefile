@@ -1,0 +1,51 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer: each sets up .venv by itself.
+# A second call is quick; a change of pyproject.toml installs again.
+
+PYTHON ?= python3
+# Test processes. Each computes with one thread.
+JOBS ?= 2
+# Passed on, for example: make demo ARGS="--epochs 5", make test ARGS="-k history".
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint docs clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.installed-demo ## Train on real digits and show what the features are worth
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: lint ## Check style and types, then run the quick tests
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-slow: $(VENV)/.installed-test ## Run the slow tests
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(VENV)/.installed-test ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy skgan
+
+docs: $(VENV)/.installed-docs ## Build the documentation in docs/_build/html
+	$(BIN)/python -m sphinx -b html docs docs/_build/html $(ARGS)
+
+clean: ## Remove caches and everything built; .venv stays
+	rm -rf build dist docs/_build docs/auto_examples docs/sg_execution_times.rst demo_output
+	rm -rf .pytest_cache .ruff_cache .mypy_cache
+	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+# pip comes last in a new environment, so a half-made one is made again.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "skgan needs Python 3.11 or newer, but '$(PYTHON)' is not:" \
+	    "$$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each extra: .installed-demo, .installed-test, .installed-docs.
+$(VENV)/.installed-%: pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --disable-pip-version-check -e ".[$*]"
+	@touch $@

@@ -1,0 +1,245 @@
+"""Arrays: how X is an image or a table, learnt at fit; batches from it, and the way back."""
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..utils.checks import check_choice, check_number
+
+SMALLEST_SIDE = 8  # pixels
+USUAL_CHANNELS = (1, 3, 4)
+USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+CHUNK_VALUES = 2**24  # values looked at together when a large array is scanned
+
+
+@dataclass(frozen=True, eq=False)
+class DataFormat:
+    """How one row of X becomes what the networks see: plain data, kept with the fit.
+
+    Attributes
+    ----------
+    row_shape : tuple of int
+        Of X without its first axis.
+    image_shape : (c, h, w) or None
+        None: a table.
+    channels_last : bool
+        Whether X lists channels last.
+    low, high : float
+        Values that become -1 and 1 (images).
+    mean, scale : float64 ndarray or None
+        Per column (tables).
+    dtype : str
+        Of X at fit; "uint8" rows come back as uint8.
+    """
+
+    row_shape: tuple[int, ...]
+    image_shape: tuple[int, int, int] | None
+    channels_last: bool = False
+    low: float = 0.0
+    high: float = 1.0
+    mean: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    dtype: str = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a row as the networks see it: (c, h, w) or (columns,)."""
+        return self.row_shape if self.image_shape is None else self.image_shape
+
+    def tensor(self, rows: np.ndarray) -> Tensor:
+        """Rows of X in X's units: float32 (n, c, h, w), or float64 (n, columns)."""
+        if self.image_shape is None:
+            return torch.from_numpy(rows.astype(np.float64))
+        x = torch.from_numpy(rows.astype(np.uint8 if rows.dtype == np.uint8 else np.float32))
+        x = x.float()
+        c, h, w = self.image_shape
+        if self.channels_last:
+            return x.reshape(-1, h, w, c).permute(0, 3, 1, 2).contiguous()
+        return x.reshape(-1, c, h, w)
+
+    def scaling(self) -> tuple[Tensor, Tensor]:
+        """(shift, scale) such that networks see (x - shift) / scale."""
+        if self.mean is not None and self.scale is not None:
+            return torch.from_numpy(self.mean), torch.from_numpy(self.scale)
+        half = (self.high - self.low) / 2
+        return torch.tensor(self.low + half), torch.tensor(half)
+
+    def encode(self, rows: np.ndarray) -> Tensor:
+        """Rows of X as the networks see them: images in [-1, 1], standardised columns."""
+        shift, scale = self.scaling()
+        return self.tensor(rows).sub_(shift).div_(scale).float()
+
+    def decode(self, x: Tensor) -> np.ndarray:
+        """What networks make -> rows in the layout, range and type that X had at fit."""
+        shift, scale = self.scaling()
+        x = (x.detach().cpu() * scale + shift).float()
+        if self.channels_last:
+            x = x.permute(0, 2, 3, 1)
+        rows = x.reshape(-1, *self.row_shape).numpy()
+        if self.dtype == "uint8":
+            return np.clip(np.rint(rows), 0, 255).astype(np.uint8)
+        return rows
+
+    def check(self, X: np.ndarray) -> None:
+        """Raise or warn where X does not look like the X of fit."""
+        if X.shape[1:] != self.row_shape:
+            raise ValueError(
+                f"X has rows of shape {X.shape[1:]}, but this estimator was fitted on rows of "
+                f"shape {self.row_shape}: pass images of the same size, channels and layout."
+            )
+        if self.image_shape is None:
+            return
+        low, high = _extremes(X)
+        span = self.high - self.low
+        beyond = low < self.low - span / 2 or high > self.high + span / 2
+        # Fitted on 0..255 and given 0..1: inside of the range, and every image black.
+        shrunk = 0 < high <= span / 200 and low >= 0 and X.dtype.kind == "f"
+        if beyond or shrunk:
+            warnings.warn(
+                f"X lies in [{low:g}, {high:g}], which is far from value_range="
+                f"({self.low:g}, {self.high:g}) that was set or learnt at fit: scale X as it was "
+                "then, or the features mean nothing.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+class ArraySource:
+    """The rows of an array (or memmap), encoded batch by batch."""
+
+    def __init__(self, X: np.ndarray, data_format: DataFormat):
+        self.X = X
+        self.format = data_format
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def batch(self, rows: np.ndarray | slice) -> Tensor:
+        return self.format.encode(self.X[rows])
+
+
+def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> DataFormat:
+    """Work out how X is to be read.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, columns), (n, h, w), (n, c, h, w) or (n, h, w, c)
+    image_shape : None, (h, w) or (c, h, w)
+        Needed for 2-D X of images; None makes 2-D X a table.
+    data_format : {"auto", "channels_first", "channels_last"}
+    value_range : "auto" or (low, high)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, the layout is ambiguous, or an image side is below 8 pixels.
+    """
+    check_choice("data_format", data_format, ("auto", "channels_first", "channels_last"))
+    image_shape = _check_image_shape(image_shape)
+    row_shape = X.shape[1:]
+    if X.ndim == 2 and image_shape is None:
+        mean, scale = _column_moments(X)
+        return DataFormat(row_shape, None, mean=mean, scale=scale, dtype=str(X.dtype))
+    if X.ndim == 2:
+        if math.prod(image_shape) != row_shape[0]:
+            raise ValueError(
+                f"image_shape={image_shape} holds {math.prod(image_shape)} values, but X has "
+                f"{row_shape[0]} columns: they must be equal."
+            )
+        channels_last, found = data_format == "channels_last", image_shape
+    elif X.ndim == 3:
+        channels_last, found = False, (1, *row_shape)
+    elif X.ndim == 4:
+        channels_last = _is_channels_last(row_shape, data_format)
+        a, b, c = row_shape
+        found = (c, a, b) if channels_last else (a, b, c)
+    else:
+        raise ValueError(
+            f"X has shape {X.shape}: expected (n, columns), (n, h, w), (n, c, h, w) or "
+            "(n, h, w, c)."
+        )
+    if image_shape is not None and image_shape != found:
+        raise ValueError(
+            f"image_shape={image_shape}, but X of shape {X.shape} holds images of shape {found}: "
+            "drop image_shape, or reshape X."
+        )
+    if min(found[1:]) < SMALLEST_SIDE:
+        raise ValueError(
+            f"images are {found[1]}x{found[2]} pixels, but both sides must be at least "
+            f"{SMALLEST_SIDE}: enlarge or pad them, or leave image_shape out to treat rows as "
+            "a table."
+        )
+    low, high = _resolve_range(X, value_range)
+    return DataFormat(row_shape, found, channels_last, low, high, dtype=str(X.dtype))
+
+
+def _check_image_shape(image_shape) -> tuple[int, ...] | None:
+    if image_shape is None:
+        return None
+    shape = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
+    if len(shape) not in (2, 3):
+        raise ValueError(f"image_shape={image_shape!r} must be (c, h, w) or (h, w).")
+    for side in shape:
+        check_number("image_shape", side, low=1, integer=True)
+    return (1, *shape) if len(shape) == 2 else shape
+
+
+def _is_channels_last(row_shape: tuple[int, ...], data_format: str) -> bool:
+    if data_format != "auto":
+        return data_format == "channels_last"
+    a, b, c = row_shape
+    first = min(b, c) >= SMALLEST_SIDE and (b == c or a in USUAL_CHANNELS)
+    last = min(a, b) >= SMALLEST_SIDE and (a == b or c in USUAL_CHANNELS)
+    if first == last:
+        raise ValueError(
+            f"X has rows of shape {row_shape}, which could be channels first or last: say "
+            "data_format='channels_first' or 'channels_last'."
+        )
+    return last
+
+
+def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
+    if not (isinstance(value_range, str) and value_range == "auto"):
+        ok = isinstance(value_range, (tuple, list)) and len(value_range) == 2
+        if not ok:
+            raise ValueError(f"value_range={value_range!r} must be 'auto' or (low, high).")
+        for bound in value_range:
+            check_number("value_range", bound)
+        low, high = map(float, value_range)
+        if low >= high:
+            raise ValueError(f"value_range={value_range!r} must have low < high.")
+        return low, high
+    if X.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = _extremes(X)
+    for usual_low, usual_high in USUAL_RANGES:
+        inside = usual_low <= low and high <= usual_high
+        # Without the second condition 0..16 would be taken for 0..255.
+        if inside and high > (usual_low + usual_high) / 2:
+            return usual_low, usual_high
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def _chunks(X: np.ndarray):
+    step = max(1, CHUNK_VALUES // max(1, math.prod(X.shape[1:])))
+    return (X[i : i + step] for i in range(0, len(X), step))
+
+
+def _extremes(X: np.ndarray) -> tuple[float, float]:
+    if X.dtype == np.uint8:
+        return 0.0, 255.0
+    lows, highs = zip(*((c.min(), c.max()) for c in _chunks(X)), strict=True)
+    return float(min(lows)), float(max(highs))
+
+
+def _column_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation per column; constant columns get scale 1."""
+    mean = sum(c.sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
+    square = sum(np.square(c - mean).sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
+    scale = np.sqrt(square)
+    scale[scale <= 1e-12 * np.maximum(1.0, np.abs(mean))] = 1.0
+    return mean, scale

@@ -1,0 +1,1 @@
+"""Training: networks as players, the loop, and where it runs."""

@@ -1,0 +1,146 @@
+"""Epochs over shuffled batches: a loop that knows nothing of the game it trains."""
+
+import math
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .players import Players
+from .runtime import autocast, lr_factor
+
+
+class Source(Protocol):
+    """Rows by index, as the networks see them."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: np.ndarray | slice) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What `_step` sees of one minibatch.
+
+    Attributes
+    ----------
+    x : Tensor (n, ...)
+        Images in [-1, 1] or standardised rows, on the training device.
+    step, epoch : int
+        Minibatches so far with this one, from 1; passes over the data, from 1.
+    latent : callable (n=len(x)) -> Tensor (n, latent_dim)
+        Draws from the prior.
+    """
+
+    x: Tensor
+    step: int
+    epoch: int
+    latent: Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: settings of the loop, all resolved."""
+
+    n_epochs: int
+    batch_size: int
+    lr_decay: str | None
+    device: torch.device
+    precision: str
+    verbose: int = 0
+    name: str = "fit"
+
+
+def n_batches(n: int, batch_size: int) -> int:
+    """Batches an epoch. They are of even size, and none is below two rows."""
+    return max(1, min(math.ceil(n / batch_size), n // 2))
+
+
+def split_rows(rows: Any, batch_size: int) -> list[Any]:
+    """All rows in batches of at most `batch_size` whose sizes differ by at most one."""
+    return np.array_split(rows, n_batches(len(rows), batch_size))
+
+
+def train(
+    step: Callable[..., None],
+    nets: Any,
+    players: Players,
+    source: Source,
+    draw: Callable[[int], Tensor],
+    plan: Plan,
+    history: list[dict[str, float]],
+) -> None:
+    """Play until `history` has `plan.n_epochs` rows; each epoch appends one.
+
+    `step(nets, batch, update)` plays one minibatch with the networks of `players`, which `nets`
+    holds as attributes.
+    """
+    steps_an_epoch = n_batches(len(source), plan.batch_size)
+    for net in players.nets.values():
+        net.train()
+    with _progress(plan, done=len(history)) as bar:
+        for epoch in range(len(history), plan.n_epochs):
+            started = time.perf_counter()
+            players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
+            order = torch.randperm(len(source), generator=players.rng).numpy()
+            for i, rows in enumerate(split_rows(order, plan.batch_size)):
+                x = source.batch(rows).to(plan.device, non_blocking=True)
+                batch = Batch(
+                    x, epoch * steps_an_epoch + i + 1, epoch + 1,
+                    lambda n=len(x): draw(n).to(plan.device, non_blocking=True),
+                )  # fmt: skip
+                with autocast(plan.precision, plan.device):
+                    step(nets, batch, players.update)
+            row = _epoch_row(players, epoch + 1, len(source), time.perf_counter() - started)
+            history.append(row)
+            bar.update(1)
+            bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.endswith("_loss")})
+
+
+def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str, float]:
+    means = players.meters.harvest()
+    for name, value in means.items():
+        role, _, quantity = name.rpartition("_")
+        if quantity in ("loss", "penalty") and not math.isfinite(value):
+            _diverged(quantity, role, epoch, value)
+    for role, parameters in players.parameters.items():
+        if not all(bool(p.isfinite().all()) for p in parameters):
+            _diverged("weights", role, epoch, math.nan)
+    return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": n / seconds}
+
+
+def _diverged(what: str, role: str, epoch: int, value: float) -> None:
+    raise FloatingPointError(
+        f"the {what} of network {role!r} became {value} in epoch {epoch}: lower the learning "
+        "rate, set clip_grad_norm, or look for extreme values in X."
+    )
+
+
+class _NoBar:
+    """Stands in for a progress bar where none is wanted."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def update(self, _n):
+        pass
+
+    def set_postfix(self, _values):
+        pass
+
+
+def _progress(plan: Plan, done: int) -> Any:
+    in_worker = multiprocessing.current_process().name != "MainProcess"
+    if not plan.verbose or in_worker:
+        return _NoBar()
+    from tqdm.auto import tqdm
+
+    return tqdm(total=plan.n_epochs, initial=done, desc=plan.name, unit="epoch")

@@ -1,0 +1,265 @@
+"""The networks of a game, their optimizers, and the one verb that moves them: `update`."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from .processes import average_gradients
+
+Penalty = Callable[..., Tensor]
+
+
+class Players:
+    """Networks by role.
+
+    Parameters
+    ----------
+    nets : dict of role -> Module
+        With disjoint parameters: one that two roles hold is an error.
+    make_optimizer : callable (role, parameters) -> torch.optim.Optimizer
+    critics : iterable of str
+        Roles whose calls are watched: between two updates that move it, a critic sees the real
+        rows in its first call and generated ones in its second.
+    penalties : dict of critic -> callable (critic, real, fake, rng) -> scalar
+        Added to the critic's loss whenever it moves.
+    clip_grad_norm : float or None
+        Bound on the norm of every role's gradient.
+    ema_decay : float or None
+        Decay per step of the moving average of every role's weights.
+    rng : torch.Generator
+    """
+
+    def __init__(
+        self,
+        nets: Mapping[str, nn.Module],
+        make_optimizer: Callable[[str, list[Tensor]], torch.optim.Optimizer],
+        *,
+        critics: Iterable[str] = (),
+        penalties: Mapping[str, Penalty] | None = None,
+        clip_grad_norm: float | None = None,
+        ema_decay: float | None = None,
+        rng: torch.Generator,
+    ):
+        self.nets = dict(nets)
+        self.rng = rng
+        self.clip_grad_norm = clip_grad_norm
+        self.penalties = dict(penalties or {})
+        self.parameters: dict[str, list[Tensor]] = {
+            role: list(net.parameters()) for role, net in self.nets.items()
+        }
+        _check_disjoint(self.parameters)
+        self.optimizers = {r: make_optimizer(r, p) for r, p in self.parameters.items()}
+        self.base_lr = {r: o.param_groups[0]["lr"] for r, o in self.optimizers.items()}
+        self.ema_step = None if ema_decay is None else get_ema_multi_avg_fn(ema_decay)
+        self.ema = {
+            role: [p.detach().clone() for p in params] if self.ema_step else []
+            for role, params in self.parameters.items()
+        }
+        self.n_updates = dict.fromkeys(self.nets, 0)
+        self.meters = Meters()
+        self._watch = {role: Watch(self.nets[role]) for role in critics}
+        self._buffer_slots = {role: _buffer_slots(net) for role, net in self.nets.items()}
+        self._buffers = {role: self._read_buffers(role) for role in self.nets}
+
+    def update(self, **losses: Tensor) -> None:
+        """Move the named networks, each down its own loss.
+
+        All gradients are taken at the current point before any network steps, so one call with
+        several names is simultaneous play and several calls are alternating play. One tensor
+        under two names costs one backward pass. Networks that are not named stay as they are,
+        buffers included.
+        """
+        self._check_names(losses)
+        self.meters.add({f"{role}_loss": loss.detach() for role, loss in losses.items()})
+        losses = {role: self._with_penalty(role, loss) for role, loss in losses.items()}
+        gradients = self._gradients(losses)
+        for role in losses:
+            self._step(role, gradients[role])
+        # Fused optimizers move parameters behind autograd's back: raise the version counters,
+        # so that a loss computed before this step cannot be used after it.
+        torch.autograd.graph.increment_version([p for r in losses for p in self.parameters[r]])
+        for role in self.nets:
+            if role in losses:
+                self._buffers[role] = self._read_buffers(role)
+            else:
+                self._put_back_buffers(role)
+        for watch in self._watch.values():
+            watch.forget()
+
+    def _check_names(self, losses: Mapping[str, Tensor]) -> None:
+        for role, loss in losses.items():
+            if role not in self.nets:
+                raise ValueError(f"update({role}=...): the networks are {', '.join(self.nets)}.")
+            if not isinstance(loss, Tensor) or loss.ndim != 0:
+                got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r}"
+                raise ValueError(f"update({role}=...) needs a scalar tensor, got {got}.")
+        if not losses:
+            raise ValueError("update() names no network.")
+
+    def _with_penalty(self, role: str, loss: Tensor) -> Tensor:
+        watch = self._watch.get(role)
+        if watch is None or len(watch.calls) < 2:
+            if role in self.penalties:
+                raise RuntimeError(
+                    f"update({role}=...): its penalty needs the real and the generated pass, "
+                    f"but {role!r} was called {len(watch.calls) if watch else 0} times."
+                )
+            return loss
+        (real, real_mean), (fake, fake_mean) = watch.calls[:2]
+        self.meters.add({f"{role}_real": real_mean, f"{role}_generated": fake_mean})
+        if role not in self.penalties:
+            return loss
+        with watch.looking_away(), torch.autocast(real[0].device.type, enabled=False):
+            penalty = self.penalties[role](self.nets[role], real, fake, self.rng)
+        self.meters.add({f"{role}_penalty": penalty.detach()})
+        return loss + penalty
+
+    def _gradients(self, losses: Mapping[str, Tensor]) -> dict[str, tuple[Tensor | None, ...]]:
+        """Each role's gradient of its own loss; a loss shared by roles is run back once."""
+        groups: dict[int, list[str]] = {}
+        for role, loss in losses.items():
+            groups.setdefault(id(loss), []).append(role)
+        gradients: dict[str, tuple[Tensor | None, ...]] = {}
+        for i, roles in enumerate(groups.values()):
+            wanted = [p for role in roles for p in self.parameters[role]]
+            grads = self._backward(losses[roles[0]], roles, wanted, keep=i < len(groups) - 1)
+            for role in roles:
+                n = len(self.parameters[role])
+                gradients[role], grads = grads[:n], grads[n:]
+                if all(g is None for g in gradients[role]):
+                    raise ValueError(
+                        f"update({role}=...): this loss reaches no parameter of {role!r}; "
+                        "compute it from that network's output."
+                    )
+        return gradients
+
+    def _backward(self, loss, roles, wanted, *, keep) -> tuple[Tensor | None, ...]:
+        if not loss.requires_grad:
+            raise ValueError(f"update({roles[0]}=...): this loss reaches no parameter at all.")
+        try:
+            return torch.autograd.grad(loss, wanted, retain_graph=keep, allow_unused=True)
+        except RuntimeError as error:
+            stale = "modified by an inplace operation", "backward through the graph a second time"
+            if not any(words in str(error) for words in stale):
+                raise
+            raise RuntimeError(
+                f"update({roles[0]}=...): this loss was computed before a network that it passes "
+                "through moved, or was used already; compute it again after that update."
+            ) from error
+
+    def _step(self, role: str, gradients: tuple[Tensor | None, ...]) -> None:
+        params = self.parameters[role]
+        gradients = average_gradients(params, gradients)
+        for p, g in zip(params, gradients, strict=True):
+            p.grad = g
+        if self.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(params, self.clip_grad_norm)
+        optimizer = self.optimizers[role]
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.n_updates[role] += 1
+        if self.ema_step is not None:
+            with torch.no_grad():
+                self.ema_step(self.ema[role], params, self.n_updates[role])
+
+    def _read_buffers(self, role: str) -> list[Tensor]:
+        return [getattr(module, name).clone() for module, name in self._buffer_slots[role]]
+
+    def _put_back_buffers(self, role: str) -> None:
+        # A graph that is still wanted may hold the buffers of now: replace, don't overwrite.
+        for (module, name), saved in zip(
+            self._buffer_slots[role], self._buffers[role], strict=True
+        ):
+            module._buffers[name] = saved.clone()
+
+    def scale_lr(self, factor: float) -> None:
+        """Set every learning rate to `factor` times its starting value."""
+        for role, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = factor * self.base_lr[role]
+
+    def finished(self) -> dict[str, nn.Module]:
+        """Copies of the networks for use: averaged weights if asked for, in eval mode."""
+        for watch in self._watch.values():
+            watch.remove()
+        nets = copy.deepcopy(self.nets)
+        for role, net in nets.items():
+            net.zero_grad(set_to_none=True)
+            with torch.no_grad():
+                for p, mean in zip(net.parameters(), self.ema[role], strict=False):
+                    p.copy_(mean)
+            net.eval()
+        return nets
+
+
+class Watch:
+    """Remembers a critic's calls since the last update: inputs, and the mean output."""
+
+    def __init__(self, net: nn.Module):
+        self.calls: list[tuple[tuple[Tensor, ...], Tensor]] = []
+        self._away = False
+        self._handle = net.register_forward_hook(self._see)
+
+    def _see(self, _module, inputs, output) -> None:
+        if not self._away and isinstance(output, Tensor):
+            self.calls.append((inputs, output.detach().float().mean()))
+
+    def looking_away(self) -> "Watch":
+        return self
+
+    def __enter__(self) -> None:
+        self._away = True
+
+    def __exit__(self, *_) -> None:
+        self._away = False
+
+    def forget(self) -> None:
+        self.calls.clear()
+
+    def remove(self) -> None:
+        self._handle.remove()
+
+
+class Meters:
+    """Sums of scalars by name, on their device; read once an epoch."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            # float64 would be refused on some devices; an epoch's sum is small enough for 32.
+            value = value.float()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def harvest(self) -> dict[str, float]:
+        """The means, in the order of first appearance; starts anew."""
+        means = {name: float(s) / self._counts[name] for name, s in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+
+def _check_disjoint(parameters: Mapping[str, list[Tensor]]) -> None:
+    owner: dict[int, str] = {}
+    for role, params in parameters.items():
+        for p in params:
+            other = owner.setdefault(id(p), role)
+            if other != role:
+                raise ValueError(
+                    f"the networks {other!r} and {role!r} share a parameter of shape "
+                    f"{tuple(p.shape)}: make what they share a role of its own."
+                )
+
+
+def _buffer_slots(net: nn.Module) -> list[tuple[nn.Module, str]]:
+    return [
+        (module, name)
+        for module in net.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]

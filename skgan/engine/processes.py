@@ -1,0 +1,35 @@
+"""Several processes: gradients are averaged over them, as DistributedDataParallel would.
+
+`torch.autograd.grad` skips DDP's hooks, so `update` averages the gradients itself.
+"""
+
+import torch
+from torch import Tensor, distributed
+
+
+def world_size() -> int:
+    """The number of training processes; 1 unless torch.distributed was set up by the caller."""
+    ready = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if ready else 1
+
+
+def rank() -> int:
+    """This process' number, from 0."""
+    return distributed.get_rank() if world_size() > 1 else 0
+
+
+def average_gradients(
+    parameters: list[Tensor], gradients: tuple[Tensor | None, ...]
+) -> tuple[Tensor | None, ...]:
+    """The gradients' mean over all processes, sent as one flat vector."""
+    n = world_size()
+    if n == 1:
+        return gradients
+    # A parameter unused here may be used elsewhere: every process must send the same shapes.
+    dense = [
+        torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)
+    ]
+    flat = torch.cat([g.flatten() for g in dense])
+    distributed.all_reduce(flat)
+    parts = (flat / n).split([g.numel() for g in dense])
+    return tuple(part.view_as(g) for part, g in zip(parts, dense, strict=True))

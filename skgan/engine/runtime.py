@@ -1,0 +1,81 @@
+"""Where and how it runs: device, precision, optimizers, learning-rate schedules."""
+
+import contextlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+LR_DECAYS = (None, "linear", "exponential")
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """ "auto" is CUDA, then MPS, then the CPU."""
+    if isinstance(device, str) and device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
+        ) from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={device!r}: PyTorch sees no CUDA device here; use 'cpu'.")
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device={device!r}: PyTorch sees no MPS device here; use 'cpu'.")
+    return resolved
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """ "auto" is bfloat16 on CUDA devices that have it, else float32.
+
+    Stock bfloat16 convolutions on CPUs are no faster than float32 ones.
+    """
+    if precision == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return "bfloat16" if fast else "float32"
+    return precision
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """The context in which networks run; weights and optimizers stay float32."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def make_optimizer(
+    name: str, parameters: list[Tensor], *, lr: float, betas: tuple[float, float],
+    weight_decay: float,
+) -> torch.optim.Optimizer:  # fmt: skip
+    """Weight decay is coupled: L2 added to the gradient, as the papers' codes have it."""
+    fused = {p.device.type for p in parameters} <= {"cpu", "cuda"}
+    builders: dict[str, Callable[[], torch.optim.Optimizer]] = {
+        "adam": lambda: torch.optim.Adam(
+            parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused
+        ),
+        "rmsprop": lambda: torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay),
+        "sgd": lambda: torch.optim.SGD(
+            parameters, lr=lr, momentum=betas[0], weight_decay=weight_decay
+        ),
+    }
+    return builders[name]()
+
+
+OPTIMIZERS = ("adam", "rmsprop", "sgd")
+
+
+def lr_factor(decay: str | None, epoch: int, n_epochs: int) -> float:
+    """What the learning rate is multiplied by in the given epoch (from 0).
+
+    Constant over the first half of the epochs; from there it falls a step an epoch, "linear"
+    towards zero and "exponential" towards 1 % at the end.
+    """
+    half = n_epochs / 2
+    if decay is None or epoch < half:
+        return 1.0
+    share = (epoch - half) / half
+    return 1.0 - share if decay == "linear" else 0.01**share

@@ -1,0 +1,5 @@
+"""One paper a file."""
+
+from .dcgan import DCGANDiscriminatorFeatures
+
+__all__ = ["DCGANDiscriminatorFeatures"]

@@ -1,0 +1,175 @@
+"""Feature extractors as plain modules: what `transform` runs and `as_module()` hands out."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import Critic
+from .dcgan import FUSION_GRID, pool_to_grid
+
+# The stages of a module that a user brought, told by type.
+_LINEAR_MAPS = (nn.modules.conv._ConvNd, nn.Linear)
+_NORMS = (
+    nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm,
+)  # fmt: skip
+_ACTIVATIONS = (
+    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.PReLU, nn.Softplus, nn.Mish,
+    nn.Tanh, nn.Hardswish, nn.ReLU6, nn.CELU,
+)  # fmt: skip
+_STAGE_TYPES = {"activation": _ACTIVATIONS, "norm": _NORMS, "conv": _LINEAR_MAPS}
+
+
+class ModuleTaps(nn.Module):
+    """Taps for any module: the outputs of its activation, norm or conv and linear layers.
+
+    Its last linear map gives the logit and is not a feature, nor is anything behind it.
+    """
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def stage_names(self, tap: str) -> list[str]:
+        """The submodules that `tap` reads, in order of registration."""
+        stages = list(self.net.named_modules())
+        heads = [i for i, (_, m) in enumerate(stages) if isinstance(m, _LINEAR_MAPS)]
+        before_head = stages[: heads[-1]] if heads else stages
+        return [name for name, m in before_head if isinstance(m, _STAGE_TYPES[tap])]
+
+    def taps(self, x: Tensor, tap: str = "activation", n_layers: int | None = None) -> list[Tensor]:
+        names = self.stage_names(tap)[:n_layers]
+        out: dict[str, Tensor] = {}
+
+        def keep(name):
+            def hook(_module, _inputs, output):
+                out[name] = output.clone()  # an in-place activation may follow
+
+            return hook
+
+        modules = dict(self.net.named_modules())
+        handles = [modules[name].register_forward_hook(keep(name)) for name in names]
+        try:
+            self.net(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return [out[name] for name in names]
+
+
+class Extractor(nn.Module):
+    """Rows as the networks see them -> features (n, n_features). Abstract."""
+
+    n_features: int
+
+    def feature_names(self) -> list[str]:
+        raise NotImplementedError
+
+
+class ScaledExtractor(nn.Module):
+    """Rows in X's units -> scaled as in `fit` -> features."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, shift: Tensor, scale: Tensor, extractor: Extractor):
+        super().__init__()
+        self.register_buffer("shift", shift)
+        self.register_buffer("scale", scale)
+        self.extractor = extractor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.extractor(((x - self.shift) / self.scale).float())
+
+
+class PooledTaps(Extractor):
+    """Some layers of a critic, pooled to a grid, flattened and joined: DCGAN's features.
+
+    x (n, c, h, w) -> (n, k). Flattening is channel-major; layers are joined shallow to deep and
+    nothing is scaled (DCGAN sec. 5.1).
+
+    Parameters
+    ----------
+    net : Module
+        A `Critic`, or any module (see `ModuleTaps`).
+    layers : "all" or sequence of int
+        Indices of layers, negative ones from the end.
+    tap : {"activation", "norm", "conv"}
+    pool_grid : int or None
+    pool : {"max", "avg"}
+    input_shape : tuple of int
+        Of one row as the network sees it; used once, to measure the layers' shapes.
+    """
+
+    def __init__(self, net, layers, tap, pool_grid, pool, input_shape):
+        super().__init__()
+        self.net = net if isinstance(net, Critic) else ModuleTaps(net)
+        self.tap, self.pool_grid, self.pool = tap, pool_grid, pool
+        shapes = self._measure(net, input_shape)
+        if not shapes:
+            raise ValueError(
+                f"tap={tap!r}: the discriminator has no {tap} layer before its head; "
+                "use another tap or another discriminator."
+            )
+        self.layers = _indices(layers, len(shapes))
+        self.layer_shapes = [shapes[i] for i in self.layers]
+        self.n_features = sum(torch.Size(s).numel() for s in self.layer_shapes)
+
+    @torch.no_grad()
+    def _measure(self, net: nn.Module, input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+        parameter = next(net.parameters())
+        x = torch.zeros(1, *input_shape, device=parameter.device, dtype=parameter.dtype)
+        was_training = net.training
+        net.eval()
+        maps = self.net.taps(x, self.tap)
+        net.train(was_training)
+        return [tuple(self._pool(m).shape[1:]) for m in maps]
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return pool_to_grid(x, self.pool_grid, self.pool)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.net.taps(x, self.tap, max(self.layers) + 1)
+        return torch.cat([self._pool(maps[i]).flatten(1) for i in self.layers], dim=1)
+
+    def feature_names(self) -> list[str]:
+        """Layer, channel (or unit) and cell of every feature, in the features' order."""
+        names: list[str] = []
+        for layer, shape in zip(self.layers, self.layer_shapes, strict=True):
+            if len(shape) == 1:
+                names += [f"layer{layer}_unit{u}" for u in range(shape[0])]
+            else:
+                c, h, w = shape
+                names += [
+                    f"layer{layer}_channel{k}_cell{i}x{j}"
+                    for k in range(c) for i in range(h) for j in range(w)
+                ]  # fmt: skip
+        return names
+
+    def head_weight(self) -> Tensor | None:
+        """The head's weight (1, k) if these features are exactly what the head reads."""
+        if not isinstance(self.net, Critic) or self.tap != "activation":
+            return None
+        n, fused = len(self.net.blocks), self.net.head_layers
+        if list(self.layers) != list(range(n - fused, n)):
+            return None
+        if fused > 1 and (self.pool_grid != FUSION_GRID or self.pool != "max"):
+            return None
+        weight = cast(Tensor, self.net.head.weight)
+        return weight if weight.shape[1] == self.n_features else None
+
+
+def _indices(layers, n: int) -> list[int]:
+    if isinstance(layers, str) and layers == "all":
+        return list(range(n))
+    chosen = [layers] if isinstance(layers, int) else list(layers)
+    for i in chosen:
+        if isinstance(i, bool) or not hasattr(i, "__index__") or not -n <= i < n:
+            raise ValueError(
+                f"layers={layers!r} must be 'all' or indices from {-n} to {n - 1}: "
+                f"this discriminator has {n} layers."
+            )
+    out = sorted({int(i) % n for i in chosen})
+    if not out:
+        raise ValueError(f"layers={layers!r} names no layer: use 'all' or at least one index.")
+    return out

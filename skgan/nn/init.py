@@ -1,0 +1,50 @@
+"""Networks made and initialised without touching PyTorch's global random state."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def build_seeded(make: Callable[[], nn.Module], rng: torch.Generator) -> nn.Module:
+    """Build on the meta device, where no random number is drawn, then initialise from `rng`."""
+    with torch.device("meta"):
+        net = make()
+    return initialise(net.to_empty(device="cpu"), rng)
+
+
+@torch.no_grad()
+def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
+    """DCGAN's initialisation: weights N(0, 0.02), batch-norm gains N(1, 0.02), shifts 0.
+
+    Paper: sec. 3 gives the weights; gains and shifts are the released code's.
+    """
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            _initialise_weight(module, rng)
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
+            module.bias.zero_()
+            module.reset_running_stats()
+    return net
+
+
+def _initialise_weight(module: Any, rng: torch.Generator) -> None:
+    if not nn.utils.parametrize.is_parametrized(module, "weight"):
+        nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
+        return
+    spectral = module.parametrizations.weight
+    nn.init.normal_(spectral.original, 0.0, 0.02, generator=rng)
+    u, v = spectral[0]._u, spectral[0]._v
+    _dominant_pair(spectral.original.flatten(1), u, v, rng)
+
+
+def _dominant_pair(weight: Tensor, u: Tensor, v: Tensor, rng: torch.Generator) -> None:
+    """Fill u and v with the first singular vectors of `weight` (15 power iterations)."""
+    nn.init.normal_(u, generator=rng)
+    for _ in range(15):
+        v.copy_(nn.functional.normalize(weight.T @ u, dim=0))
+        u.copy_(nn.functional.normalize(weight @ v, dim=0))

@@ -1,0 +1,221 @@
+"""What `generator=` and `discriminator=` accept: names, specs, callables and modules.
+
+A spec is a `BaseEstimator`, so that its settings can be searched: `generator__width` and the
+like. It knows how to build both roles.
+"""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from ..utils.checks import check_choice, check_number
+from .dcgan import DCGANDiscriminator, DCGANGenerator
+from .init import build_seeded
+from .mlp import MLPDiscriminator, MLPGenerator
+
+SMALLEST_GRID = 4  # blocks are added while the deepest map stays at least 4x4
+
+
+class DCGANSpec(BaseEstimator):
+    """The convolutional family of DCGAN.
+
+    Parameters
+    ----------
+    width : int, default=32
+        Channels of the first block; each further block doubles them, up to 16 times `width`.
+    n_blocks : "auto" or int, default="auto"
+        Stride-2 blocks. "auto": as many as leave the deepest map at least 4x4, and at least
+        two (28x28 and 32x32: three; 64x64: four; 256x256: six).
+    kernel_size : {3, 4, 5}, default=4
+        Side of the kernels in pixels.
+    channels : tuple of int or None, default=None
+        Channels of every block, shallow to deep, instead of `width` and `n_blocks`.
+    strides : tuple of {1, 2} or None, default=None
+        Stride of every block; all 2 by default. Stride 1 needs an odd `kernel_size`.
+    head_layers : int, default=1
+        How many of the last blocks the discriminator's head reads; more than one are pooled
+        to 4x4 and joined (MARTA GAN).
+    """
+
+    def __init__(
+        self, width=32, *, n_blocks="auto", kernel_size=4, channels=None, strides=None,
+        head_layers=1,
+    ):  # fmt: skip
+        self.width = width
+        self.n_blocks = n_blocks
+        self.kernel_size = kernel_size
+        self.channels = channels
+        self.strides = strides
+        self.head_layers = head_layers
+
+    def _layout(self, image_shape) -> dict[str, Any]:
+        if len(image_shape) != 3:
+            raise ValueError(
+                f"DCGANSpec builds networks for images, but the data are rows of "
+                f"{image_shape[0]} columns: give image_shape=(c, h, w), or use 'mlp'."
+            )
+        check_choice("kernel_size", self.kernel_size, (3, 4, 5))
+        if self.channels is not None:
+            channels = tuple(self.channels)
+            for c in channels:
+                check_number("channels", c, low=1, integer=True)
+        else:
+            check_number("width", self.width, low=1, integer=True)
+            n = _n_blocks(min(image_shape[1:])) if self.n_blocks == "auto" else self.n_blocks
+            check_number("n_blocks", n, low=1, integer=True)
+            channels = tuple(self.width * min(2**i, 16) for i in range(n))
+        strides = (2,) * len(channels) if self.strides is None else tuple(self.strides)
+        if len(strides) != len(channels):
+            raise ValueError(
+                f"strides={strides!r} has {len(strides)} entries for {len(channels)} blocks: "
+                "give one a block."
+            )
+        for s in strides:
+            check_choice("strides", s, (1, 2))
+        if 1 in strides and self.kernel_size % 2 == 0:
+            raise ValueError(
+                f"kernel_size={self.kernel_size} cannot keep the size at stride 1: use 3 or 5."
+            )
+        return {"channels": channels, "strides": strides, "kernel_size": self.kernel_size}
+
+    def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
+        return DCGANGenerator(latent_dim, output_shape, **self._layout(output_shape))
+
+    def make_discriminator(self, *, input_shape, norm) -> nn.Module:
+        layout = self._layout(input_shape)
+        check_number("head_layers", self.head_layers, low=1, high=len(layout["channels"]),
+                     integer=True)  # fmt: skip
+        return DCGANDiscriminator(input_shape, **layout, norm=norm, head_layers=self.head_layers)
+
+
+class MLPSpec(BaseEstimator):
+    """The dense family, for tables and for images taken as plain vectors.
+
+    Parameters
+    ----------
+    width : "auto" or int, default="auto"
+        Units of every hidden layer. "auto": four times the number of columns, rounded up to a
+        power of two, from 32 to 1024.
+    n_layers : int, default=2
+        Hidden layers.
+    """
+
+    def __init__(self, width="auto", *, n_layers=2):
+        self.width = width
+        self.n_layers = n_layers
+
+    def _widths(self, shape) -> tuple[int, ...]:
+        check_number("n_layers", self.n_layers, low=1, integer=True)
+        width = self.width
+        if width == "auto":
+            width = min(1024, max(32, 2 ** math.ceil(math.log2(4 * math.prod(shape)))))
+        check_number("width", width, low=1, integer=True)
+        return (width,) * self.n_layers
+
+    def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
+        return MLPGenerator(latent_dim, output_shape, self._widths(output_shape))
+
+    def make_discriminator(self, *, input_shape, norm) -> nn.Module:
+        return MLPDiscriminator(input_shape, self._widths(input_shape), norm=norm)
+
+
+def _n_blocks(side: int) -> int:
+    n = 2
+    while math.ceil(side / 2 ** (n + 1)) >= SMALLEST_GRID:
+        n += 1
+    return n
+
+
+_IMAGENET32 = DCGANSpec(
+    channels=(128, 128, 256, 256, 512, 512), strides=(1, 2, 1, 2, 1, 2), kernel_size=3
+)
+_MARTA = {"channels": (16, 32, 64, 128, 256, 512)}
+
+# Names for both roles. faces64, imagenet32 and svhn32 are the networks of DCGAN's released code
+# (latent_dim 100, 256 and 100); marta256 is MARTA GAN's, whose G has smaller kernels than its D.
+NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
+    "dcgan": {role: DCGANSpec() for role in ("generator", "discriminator")},
+    "mlp": {role: MLPSpec() for role in ("generator", "discriminator")},
+    "faces64": {
+        role: DCGANSpec(128, n_blocks=4, kernel_size=5) for role in ("generator", "discriminator")
+    },
+    "imagenet32": dict.fromkeys(("generator", "discriminator"), _IMAGENET32),
+    "svhn32": {
+        role: DCGANSpec(64, n_blocks=3, kernel_size=5) for role in ("generator", "discriminator")
+    },
+    "marta256": {
+        "generator": DCGANSpec(**_MARTA, kernel_size=4),
+        "discriminator": DCGANSpec(**_MARTA, kernel_size=5, head_layers=3),
+    },
+}
+
+
+def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any) -> nn.Module:
+    """The network of `role` that `choice` stands for.
+
+    Parameters
+    ----------
+    role : str
+        "generator" (keywords `latent_dim`, `output_shape`) or "discriminator" (keywords
+        `input_shape`, `norm`).
+    choice : Module, str, spec or callable
+        A module is copied, with its weights. A callable is called with the keywords and
+        returns a module, whose own initialisation is kept: it may draw from PyTorch's global
+        random state, which is seeded from `rng` meanwhile and put back afterwards (that is not
+        safe while other threads draw from it).
+    """
+    if isinstance(choice, nn.Module):
+        return _check_shapes(role, copy.deepcopy(choice), **keywords)
+    if isinstance(choice, str):
+        check_choice(role, choice, ("auto", *NAMED_SPECS))
+        if choice == "auto":
+            shape = keywords["output_shape" if role == "generator" else "input_shape"]
+            choice = "dcgan" if len(shape) == 3 else "mlp"
+        choice = NAMED_SPECS[choice][role]
+    if hasattr(choice, f"make_{role}"):
+        make = getattr(choice, f"make_{role}")
+        return build_seeded(lambda: make(**keywords), rng)
+    if not callable(choice):
+        raise TypeError(
+            f"{role}={choice!r} is none of: a name ({', '.join(('auto', *NAMED_SPECS))}), a spec "
+            "such as DCGANSpec(width=64), a callable that returns a module, or a torch.nn.Module."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(int(torch.randint(2**31, (), generator=rng)))
+        net = choice(**keywords)
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"{role}={choice!r} returned {type(net).__name__}, not a torch.nn.Module.")
+    return _check_shapes(role, net, **keywords)
+
+
+@torch.no_grad()
+def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
+    """Pass a dummy batch of two rows through a network that a user brought."""
+    if not any(True for _ in net.parameters()):
+        raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
+    if role == "generator":
+        rows = (2, keywords["latent_dim"])
+        expected = [(2, *keywords["output_shape"])]
+    else:
+        rows = (2, *keywords["input_shape"])
+        expected = [(2,), (2, 1)]
+    was_training = net.training
+    parameter = next(net.parameters())
+    try:
+        out = net.eval()(torch.zeros(rows, device=parameter.device, dtype=parameter.dtype))
+    except RuntimeError as error:
+        raise ValueError(
+            f"{role}: the network {type(net).__name__} cannot take a batch of shape {rows}: {error}"
+        ) from error
+    net.train(was_training)
+    got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+    if got not in expected:
+        raise ValueError(
+            f"{role}: the network {type(net).__name__} turns a batch of shape {rows} into {got}, "
+            f"but {' or '.join(map(str, expected))} is expected."
+        )
+    return net
