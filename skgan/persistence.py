@@ -9,6 +9,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from .nn import NETWORKS
+from .nn.init import lay_out
 
 
 def pack(net: nn.Module) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def unpack(packed: dict[str, Any]) -> nn.Module:
     with torch.device("meta"):
         net = NETWORKS[packed["network"]](**packed["arguments"])
     net.load_state_dict(load_tensors(packed["weights"]), assign=True)
-    return net.eval()
+    return lay_out(net).eval()
 
 
 def pack_state(state: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[1]
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
     "methods": "skgan.base skgan.nn skgan.losses skgan.penalties torch numpy",
-    "base": "skgan.engine skgan.data skgan.persistence skgan.metrics skgan.nn "
+    "base": "skgan.settings skgan.engine skgan.data skgan.persistence skgan.metrics skgan.nn "
     "torch numpy sklearn joblib",
+    "settings": "skgan.engine",
     "engine": "skgan.losses skgan.penalties skgan.augment skgan.metrics numpy torch tqdm",
     "nn": "torch",
     "losses": "torch",

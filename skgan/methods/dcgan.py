@@ -284,4 +284,4 @@ class DCGANDiscriminatorFeatures(BaseGAN):
                 "head_weight_ exists only where transform returns the layer that feeds D's head, "
                 "such as with layers=-1, pool_grid=None."
             )
-        return weight.detach().cpu().numpy()
+        return weight.numpy(force=True)

@@ -73,6 +73,7 @@ class DCGANDiscriminator(Critic):
         self.head = maybe_spectral(nn.Linear(sum(widths[-head_layers:]), 1, bias=False), norm)
 
     def prepare(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
         return F.pad(x, self.margins, value=-1.0) if any(self.margins) else x
 
     def fuse(self, maps: list[Tensor]) -> Tensor:

@@ -123,11 +123,12 @@ def test_samples_lie_on_the_sheet_row_by_row():
     assert display.ax_.figure is display.figure_
 
 
-def test_samples_keep_their_colours_and_are_clipped():
+def test_samples_keep_their_colours_and_are_clipped(caplog):
     images = np.stack([np.full((2, 2), v) for v in (0.25, -1.0, 2.0)])[None]
     sheet = SampleDisplay(images).plot().image_.get_array()
     assert sheet.shape == (2, 2, 3)
     np.testing.assert_array_equal(sheet[0, 0], [0.25, 0.0, 1.0])
+    assert not caplog.records  # matplotlib would clip as well, with a warning
 
 
 def test_grey_is_not_stretched_to_the_darkest_and_the_brightest_pixel():

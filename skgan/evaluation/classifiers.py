@@ -1,0 +1,155 @@
+"""The classifiers that judge features: how one is chosen, fitted and scored on labelled rows."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ParameterGrid, StratifiedKFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from ..utils.checks import check_choice
+from .representations import seeded
+
+SCALINGS = ("none", "standard")
+
+# From "far too much" to "hardly any" regularisation, for 10 columns as for 10,000. Ascending, since
+# of equally good candidates the first is taken: the simpler model.
+C_GRID = {"C": [1e-4, 1e-3, 1e-2, 1e-1, 1.0]}
+NAMED: dict[str, tuple[BaseEstimator, dict[str, list[Any]]]] = {
+    "svm": (LinearSVC(max_iter=2000), C_GRID),
+    "logistic": (LogisticRegression(max_iter=1000), C_GRID),
+    "knn": (KNeighborsClassifier(), {"n_neighbors": [1, 3, 5, 9]}),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A classifier and the values of its parameters that are tried."""
+
+    name: str
+    estimator: BaseEstimator
+    grid: Sequence[Mapping[str, Any]]
+
+    @property
+    def is_linear(self) -> bool:
+        """Is it one of the linear models with an L2 penalty, which `to_row_space` leaves alone?"""
+        return self.name in ("svm", "logistic")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a draw, and how many of the fits behind it stopped at `max_iter`."""
+
+    scaling: str
+    params: Mapping[str, Any]
+    n_unconverged: int = 0
+
+
+def make_recipe(classifier: Any, param_grid: Any, seed: int) -> Recipe:
+    """Check `classifier` and `param_grid` and bring them into one form."""
+    if isinstance(classifier, str):
+        check_choice("classifier", classifier, NAMED)
+        name = classifier
+        estimator, default_grid = NAMED[name]
+    elif hasattr(classifier, "fit") and hasattr(classifier, "predict"):
+        if isinstance(classifier, type):
+            raise ValueError(f"classifier={classifier!r} is a class; pass an instance of it.")
+        name, estimator, default_grid = repr(classifier), classifier, {}
+    else:
+        raise ValueError(
+            f"classifier={classifier!r} must be one of {', '.join(map(repr, NAMED))}, or a "
+            "scikit-learn classifier."
+        )
+    estimator = seeded(clone(estimator), seed)
+    grid = list(ParameterGrid(default_grid if param_grid is None else param_grid))
+    for params in grid:  # a misspelt name shall be found now and not after training
+        clone(estimator).set_params(**params)
+    return Recipe(name, estimator, grid)
+
+
+def folds(y: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Stratified folds of the labelled rows: 3, or as many as the smallest class has rows."""
+    n_folds = min(3, np.unique(y, return_counts=True)[1].min())
+    return StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y)
+
+
+def score_candidates(
+    recipe: Recipe, scaling: str, train: np.ndarray, y: np.ndarray, held: np.ndarray, y_held: Any
+) -> tuple[list[float], int]:
+    """Accuracy of every candidate on the held-out rows, and the number of unconverged fits."""
+    train, held = _prepare(train, held, scaling, recipe.is_linear)
+    scores, n_unconverged = [], 0
+    for params in recipe.grid:
+        if params.get("n_neighbors", 1) > len(train):
+            scores.append(-np.inf)
+            continue
+        score, converged = _fit_and_score(recipe, params, train, y, held, y_held)
+        scores.append(score)
+        n_unconverged += not converged
+    return scores, n_unconverged
+
+
+def score_choice(
+    recipe: Recipe, choice: Choice, train: np.ndarray, y: np.ndarray, test: np.ndarray, y_test: Any
+) -> tuple[float, bool]:
+    """Accuracy on the test part with what was chosen, and whether the fit converged."""
+    train, test = _prepare(train, test, choice.scaling, recipe.is_linear)
+    return _fit_and_score(recipe, choice.params, train, y, test, y_test)
+
+
+def _prepare(
+    train: np.ndarray, test: np.ndarray, scaling: str, is_linear: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    if scaling == "standard":
+        scaler = StandardScaler().fit(train)
+        train, test = scaler.transform(train), scaler.transform(test)
+    return to_row_space(train, test) if is_linear else (train, test)
+
+
+def to_row_space(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fewer columns for a linear model with an L2 penalty, without changing the model.
+
+    Its weights are a combination of the training rows. With fewer rows than columns, coordinates
+    in an orthonormal basis of these rows therefore give the same predictions. Measured on 1,000
+    rows x 3,600 columns: the SVM takes a tenth of the time.
+    """
+    if train.shape[0] >= train.shape[1]:
+        return train, test
+    basis, coordinates = np.linalg.qr(train.T)
+    return coordinates.T, test @ basis
+
+
+def _fit_and_score(
+    recipe: Recipe,
+    params: Mapping[str, Any],
+    train: np.ndarray,
+    y: np.ndarray,
+    test: np.ndarray,
+    y_test: np.ndarray,
+) -> tuple[float, bool]:
+    model: Any = clone(recipe.estimator).set_params(**clone(params, safe=False))
+    if recipe.name == "svm":
+        # dual="auto" solves the primal problem as soon as there are more rows than columns. On
+        # 1,000 standardised rows x 784 pixels that took 17 s without converging, the dual 2 s.
+        model.set_params(dual=bool(train.shape[0] <= 2 * train.shape[1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # counted instead
+        model.fit(train, y)
+    accuracy = float(np.mean(model.predict(test) == y_test))
+    return accuracy, _converged(model)
+
+
+def _converged(model: Any) -> bool:
+    last = model[-1] if isinstance(model, Pipeline) else model
+    n_iter, limit = getattr(last, "n_iter_", None), getattr(last, "max_iter", None)
+    if n_iter is None or limit is None:
+        return True
+    return bool(np.max(n_iter) < limit)

@@ -1,0 +1,131 @@
+"""What is compared: extractors, fitted without labels, and the baselines next to them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import check_array, get_tags
+from sklearn.utils.validation import check_is_fitted
+
+BASELINES = ("raw", "pca", "untrained")
+
+
+class Pixels(TransformerMixin, BaseEstimator):
+    """Rows flattened to 2-D float32, divided by the largest absolute value of the fitted rows.
+
+    The division puts bytes and values in [-1, 1] on one footing, so that a baseline doesn't lose
+    because the grid of the classifier's C doesn't fit its unit. It is one number for all columns.
+    """
+
+    def fit(self, X: Any, y: Any = None) -> "Pixels":
+        largest = float(np.abs(_flat(X)).max())
+        self.scale_ = largest if largest > 0 else 1.0
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        return _flat(X) / np.float32(self.scale_)
+
+
+def _flat(X: Any) -> np.ndarray:
+    X = np.asarray(X)
+    return X.reshape(len(X), -1).astype(np.float32, copy=False)
+
+
+def seeded(estimator: Any, seed: int) -> Any:
+    """Give every `random_state` that is None the seed; in place."""
+    unset = [
+        key
+        for key, value in estimator.get_params().items()
+        if value is None and (key == "random_state" or key.endswith("__random_state"))
+    ]
+    return estimator.set_params(**dict.fromkeys(unset, seed)) if unset else estimator
+
+
+def untrained(estimator: Any, seed: int) -> Any:
+    """The same estimator with 0 epochs of training, or None if it has no `n_epochs`.
+
+    With an unset `random_state` it gets `seed`, as the extractor itself does, so that both start
+    from the same weights.
+    """
+    if isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    epochs = {
+        key: 0 for key in estimator.get_params() if key == "n_epochs" or key.endswith("__n_epochs")
+    }
+    return seeded(clone(estimator).set_params(**epochs), seed) if epochs else None
+
+
+def check_extractors(extractors: Any) -> dict[str, Any]:
+    """The extractors by name, each of them able to `fit` and `transform` without labels."""
+    named = dict(extractors) if isinstance(extractors, Mapping) else {"trained": extractors}
+    if not named:
+        raise ValueError(
+            "extractors={} is empty; pass an estimator or a dict of name -> estimator."
+        )
+    for name, estimator in named.items():
+        if not isinstance(name, str) or name in BASELINES:
+            raise ValueError(
+                f"extractors has the name {name!r}; use a string other than "
+                f"{', '.join(map(repr, BASELINES))}."
+            )
+        able = all(hasattr(estimator, verb) for verb in ("fit", "transform", "get_params"))
+        if not able or isinstance(estimator, type):
+            raise ValueError(
+                f"extractors[{name!r}]={estimator!r} must be a scikit-learn transformer, that is, "
+                "an instance with fit and transform."
+            )
+        if isinstance(estimator, FrozenEstimator):
+            check_is_fitted(estimator)
+        elif needs_labels(estimator):
+            raise ValueError(
+                f"extractors[{name!r}]={estimator!r} needs labels in fit, and probe passes none: "
+                "they would come on top of the label budget. Fit it yourself on labels it may "
+                "have, and pass FrozenEstimator(fitted)."
+            )
+    return named
+
+
+def make_baselines(
+    names: tuple[str, ...], extractors: Mapping[str, Any], width: int, X: Any, seed: int
+) -> Iterator[tuple[str, Any]]:
+    """Name and estimator of every baseline, in the order of `names`.
+
+    `width` is the number of features of the first extractor. PCA gets as many components. Where
+    these would only rotate the pixels or don't exist, it gets 64.
+    """
+    for name in names:
+        if name == "raw":
+            yield name, Pixels()
+        elif name == "pca":
+            rank = min(len(X), int(np.prod(np.shape(X)[1:])))
+            n_components = width if width < rank else min(64, rank)
+            yield name, make_pipeline(Pixels(), PCA(n_components, random_state=seed))
+        else:
+            for owner, extractor in extractors.items():
+                twin = untrained(extractor, seed)
+                if twin is not None:
+                    yield name if len(extractors) == 1 else f"{owner} {name}", twin
+
+
+def fit_without_labels(estimator: Any, X: Any, seed: int) -> tuple[Any, int | None]:
+    """The fitted estimator, and the number of rows that its fit saw (None if it is frozen)."""
+    if isinstance(estimator, FrozenEstimator):
+        return estimator, None
+    return seeded(clone(estimator), seed).fit(X), len(X)
+
+
+def extract(name: str, estimator: Any, X: Any) -> np.ndarray:
+    """The features of X as finite float32, shape (n, k)."""
+    features = check_array(
+        estimator.transform(X), dtype=np.float32, input_name=f"the features of {name!r}"
+    )
+    if len(features) != len(X):
+        raise ValueError(
+            f"extractors[{name!r}] gave {len(features)} rows of features for {len(X)} rows; "
+            "its transform must return one row per image."
+        )
+    return features

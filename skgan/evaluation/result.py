@@ -1,0 +1,247 @@
+"""What a probe measured, and how it is read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """The outcome of `probe`. ``print`` it for a table.
+
+    Parameters
+    ----------
+    records : list of dict
+        One dict for every representation, budget and draw:
+
+        - ``"representation"``: its name; ``"n_features"``: its width;
+        - ``"n_labels"``: the budget, rows per class or "all"; ``"draw"``: 0, 1, ...;
+          ``"n_rows"``: the labelled rows of this draw;
+        - ``"accuracy"``: on the test part, in [0, 1];
+        - ``"scaling"``, ``"params"``: what was chosen for this draw;
+        - ``"converged"``: False if the classifier stopped at its `max_iter`;
+          ``"search_unconverged"``: the same, counted over the fits behind the choice;
+        - ``"seconds"``: for the final fit and its score, without the choice;
+        - ``"control_accuracy"``: with the draw's labels permuted (with ``control=True`` only).
+    fit_rows : dict of str to int or None
+        For every representation, the rows that its `fit` saw; None if it came in fitted.
+    reference : str
+        The representation that `table` compares the others with: the first extractor.
+    settings : dict
+        How it was measured: the arguments of `probe`, and ``"n_train"``, ``"n_test"``,
+        ``"n_classes"`` and ``"chance"``, the accuracy of guessing the most frequent class.
+    warnings : list of str
+        What the leak checks found or cannot know.
+    """
+
+    records: list[dict[str, Any]]
+    fit_rows: dict[str, int | None]
+    reference: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    @property
+    def representations(self) -> list[str]:
+        """Their names, extractors first."""
+        return list(dict.fromkeys(record["representation"] for record in self.records))
+
+    @property
+    def budgets(self) -> list[int | str]:
+        """The label budgets, as given."""
+        return list(dict.fromkeys(record["n_labels"] for record in self.records))
+
+    @property
+    def n_unconverged(self) -> int:
+        """Final fits that stopped at the classifier's `max_iter`."""
+        return sum(not record["converged"] for record in self.records)
+
+    def summary(self, value: str = "accuracy") -> list[dict[str, Any]]:
+        """Mean and spread over the draws.
+
+        Parameters
+        ----------
+        value : {"accuracy", "control_accuracy"}, default="accuracy"
+            The entry of the records to summarise.
+
+        Returns
+        -------
+        rows : list of dict
+            One for every representation and budget: ``"representation"``, ``"n_labels"``,
+            ``"mean"``, ``"std"`` (of the draws, ddof=1; None for a single draw), ``"n_draws"``
+            and ``"n_features"``.
+        """
+        rows = []
+        for name, budget, records in self._groups():
+            values = [record[value] for record in records]
+            rows.append(
+                {"representation": name, "n_labels": budget, **_moments(values)}
+                | {"n_features": records[0]["n_features"]}
+            )
+        return rows
+
+    def differences(self, reference: str | None = None) -> list[dict[str, Any]]:
+        """Every other representation minus `reference`, draw by draw.
+
+        All representations were judged on the same labelled rows, so the spread of these
+        differences is the one that a comparison is about. Draws share test rows and overlap: it
+        is not a standard error.
+
+        Parameters
+        ----------
+        reference : str, default=None
+            A representation; by default the first extractor.
+
+        Returns
+        -------
+        rows : list of dict
+            One for every other representation and budget: ``"representation"``, ``"reference"``,
+            ``"n_labels"``, ``"mean"`` and ``"std"`` of the differences in accuracy (ddof=1; None
+            for a single draw), ``"n_draws"``, and ``"n_won"``, the draws on which the
+            representation was better than `reference`.
+
+        Raises
+        ------
+        ValueError
+            If there is no representation of that name.
+        """
+        reference = self.reference if reference is None else reference
+        if reference not in self.representations:
+            known = ", ".join(map(repr, self.representations))
+            raise ValueError(f"reference={reference!r} was not probed; use one of {known}.")
+        accuracy = {(n, b): [r["accuracy"] for r in rs] for n, b, rs in self._groups()}
+        rows = []
+        for (name, budget), values in accuracy.items():
+            if name == reference:
+                continue
+            deltas = np.subtract(values, accuracy[reference, budget])
+            rows.append(
+                {"representation": name, "reference": reference, "n_labels": budget}
+                | _moments(deltas)
+                | {"n_won": int(np.sum(deltas > 0))}
+            )
+        return rows
+
+    def to_frame(self) -> Any:
+        """The records as a `pandas.DataFrame`, the chosen parameters in columns of their own.
+
+        Returns
+        -------
+        frame : DataFrame
+            One row per record; a parameter ``C`` is in the column ``"params.C"``.
+        """
+        import pandas as pd
+
+        return pd.json_normalize(self.records)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain dicts and lists, ready for `json.dump`.
+
+        Returns
+        -------
+        content : dict
+            ``"settings"``, ``"reference"``, ``"fit_rows"``, ``"warnings"``, ``"records"``,
+            ``"summary"`` and ``"differences"``. Values that JSON doesn't know, such as an
+            estimator among the parameters, are given as text.
+        """
+        return _plain(
+            {
+                "settings": self.settings,
+                "reference": self.reference,
+                "fit_rows": self.fit_rows,
+                "warnings": self.warnings,
+                "records": self.records,
+                "summary": self.summary(),
+                "differences": self.differences(),
+            }
+        )
+
+    def table(self) -> str:
+        """A text table: mean ± standard deviation, then paired differences to `reference`.
+
+        Returns
+        -------
+        text : str
+        """
+        features = {row["representation"]: str(row["n_features"]) for row in self.summary()}
+        budgets = ["all rows" if b == "all" else f"{b} per class" for b in self.budgets]
+        header = ["", "features", *budgets]
+        accuracy = _cells(self.summary(), lambda r: _interval(r, ".3f"))
+        blocks = [
+            "Accuracy (mean ± standard deviation over draws of labelled rows)",
+            _aligned([header] + [[name, features[name], *row] for name, row in accuracy.items()]),
+        ]
+        if len(accuracy) > 1:
+            won = _cells(
+                self.differences(),
+                lambda r: f"{_interval(r, '+.3f')}, {r['n_won']}/{r['n_draws']}",
+            )
+            blocks += [
+                f"Difference to {self.reference!r} on the same labelled rows, draws won",
+                _aligned([["", *budgets]] + [[name, *row] for name, row in won.items()]),
+            ]
+        if self.records and "control_accuracy" in self.records[0]:
+            control = _cells(self.summary("control_accuracy"), lambda r: _interval(r, ".3f"))
+            blocks += [
+                f"Control: accuracy with permuted labels (chance: {self.settings['chance']:.3f})",
+                _aligned([["", *budgets]] + [[name, *row] for name, row in control.items()]),
+            ]
+        return "\n".join([*blocks, *self._remarks()])
+
+    def _remarks(self) -> Iterator[str]:
+        unconverged = sum(record["search_unconverged"] for record in self.records)
+        if self.n_unconverged or unconverged:
+            yield (
+                f"Note: {self.n_unconverged} of {len(self.records)} final fits, and {unconverged} "
+                "of the fits behind the choices, stopped at the classifier's max_iter."
+            )
+        yield from (f"Note: {text}" for text in self.warnings)
+
+    def _groups(self) -> Iterator[tuple[str, int | str, list[dict[str, Any]]]]:
+        """The records of every representation and budget, in the order of the draws."""
+        groups: dict[tuple[str, int | str], list[dict[str, Any]]] = {}
+        for record in self.records:
+            groups.setdefault((record["representation"], record["n_labels"]), []).append(record)
+        for (name, budget), records in groups.items():
+            yield name, budget, sorted(records, key=lambda r: r["draw"])
+
+
+def _moments(values: Any) -> dict[str, Any]:
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "std": std, "n_draws": len(values)}
+
+
+def _interval(row: dict[str, Any], form: str) -> str:
+    mean = format(row["mean"], form)
+    return mean if row["std"] is None else f"{mean} ± {row['std']:.3f}"
+
+
+def _cells(rows: list[dict[str, Any]], form: Any) -> dict[str, list[str]]:
+    cells: dict[str, list[str]] = {}
+    for row in rows:
+        cells.setdefault(row["representation"], []).append(form(row))
+    return cells
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """Columns of equal width: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [c.rjust(w) for c, w in zip(others, widths[1:], strict=True)]
+        lines.append("   ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

@@ -1,0 +1,169 @@
+"""Draws of a few labelled rows per class, as semi-supervised papers count labels."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+from ..utils.checks import check_number
+
+
+class LabelBudgetSplit:
+    """Repeated draws of a fixed number of training rows per class.
+
+    A cross-validator for scikit-learn: every split trains on `n_labels` rows of each class, drawn
+    without replacement, and tests on the other rows. Draws of one splitter overlap, so the
+    spread over splits is that of the draws and not a standard error.
+
+    Use it on ready features. Inside a `Pipeline`, the extractor itself would be fitted on the few
+    labelled rows only; `probe` fits it on all images instead.
+
+    Parameters
+    ----------
+    n_labels : int, default=10
+        Training rows per class, at least 1.
+    n_splits : int, default=10
+        Number of draws, at least 1.
+    test_size : int, float or None, default=None
+        Rows to test on, drawn at random from those that are not in the draw: a number of rows, a
+        share in (0, 1], or None for all of them.
+    random_state : int, RandomState or None, default=None
+        An int makes every call of `split` give the same draws.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklearn.svm import LinearSVC
+    >>> from skgan.evaluation import LabelBudgetSplit
+    >>> X, y = load_digits(return_X_y=True)
+    >>> cv = LabelBudgetSplit(n_labels=20, n_splits=3, random_state=0)
+    >>> cross_val_score(LinearSVC(C=0.01), X, y, cv=cv).shape
+    (3,)
+    """
+
+    def __init__(
+        self,
+        n_labels: int = 10,
+        n_splits: int = 10,
+        test_size: int | float | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        check_number("n_labels", n_labels, low=1, integer=True)
+        check_number("n_splits", n_splits, low=1, integer=True)
+        if isinstance(test_size, (float, np.floating)):
+            check_number("test_size", test_size, low=0, high=1, open_low=True, instead="rows, None")
+        elif test_size is not None:
+            check_number("test_size", test_size, low=1, integer=True, instead="a share, or None")
+        self.n_labels = n_labels
+        self.n_splits = n_splits
+        self.test_size = test_size
+        self.random_state = random_state
+
+    def __repr__(self) -> str:
+        return (
+            f"LabelBudgetSplit(n_labels={self.n_labels}, n_splits={self.n_splits}, "
+            f"test_size={self.test_size}, random_state={self.random_state})"
+        )
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Number of draws.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            Ignored.
+
+        Returns
+        -------
+        n_splits : int
+        """
+        return int(self.n_splits)
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the draws.
+
+        Parameters
+        ----------
+        X : array-like of n rows
+            Only its length is looked at.
+        y : array-like of shape (n,)
+            Class labels.
+        groups : object
+            Ignored.
+
+        Yields
+        ------
+        train : ndarray of int, shape (n_labels * n_classes,)
+            Row numbers, ascending.
+        test : ndarray of int
+            Row numbers, ascending; none of them is in `train`.
+
+        Raises
+        ------
+        ValueError
+            If `y` is missing or holds no classes, if a class has no more than `n_labels` rows, or
+            if `test_size` asks for more rows than are left.
+        """
+        if y is None:
+            raise ValueError("y=None: a label budget needs the class labels; pass y.")
+        y = check_labels("y", y)
+        check_consistent_length(X, y)
+        # One row more than the budget, so that every class is also tested.
+        check_class_sizes(y, self.n_labels, spare=1)
+        rng = check_random_state(self.random_state)
+        n_left = len(y) - self.n_labels * len(np.unique(y))
+        n_test = self._n_test(n_left)
+        for _ in range(self.n_splits):
+            train = draw_balanced(y, self.n_labels, rng)
+            left = np.setdiff1d(np.arange(len(y)), train)
+            test = left if n_test == n_left else np.sort(rng.choice(left, n_test, replace=False))
+            yield train, test
+
+    def _n_test(self, n_left: int) -> int:
+        if self.test_size is None:
+            return n_left
+        if isinstance(self.test_size, (float, np.floating)):
+            return max(1, round(self.test_size * n_left))
+        if self.test_size > n_left:
+            raise ValueError(
+                f"test_size={self.test_size}, but the draw leaves {n_left} rows to test on; use at "
+                f"most {n_left}, or None for all of them."
+            )
+        return int(self.test_size)
+
+
+def check_labels(name: str, y: Any) -> np.ndarray:
+    """`y` as a 1-D array of at least two classes."""
+    y = column_or_1d(y)
+    check_classification_targets(y)
+    if len(np.unique(y)) < 2:
+        raise ValueError(f"{name} holds the one class {y[0]!r}; pass rows of at least two classes.")
+    return y
+
+
+def check_class_sizes(y: np.ndarray, n_labels: int, spare: int = 0) -> None:
+    """Raise unless every class has `n_labels` rows and `spare` more."""
+    for name, count in zip(*np.unique(y, return_counts=True), strict=True):
+        if count < n_labels + spare:
+            also = f" and leave {spare} to test on" if spare else ""
+            raise ValueError(
+                f"n_labels={n_labels}, but class {name.item()!r} has {count} rows, too few to draw "
+                f"{n_labels}{also}; use n_labels of at most {count - spare}, or more rows."
+            )
+
+
+def draw_balanced(y: np.ndarray, n_labels: int, rng: np.random.RandomState) -> np.ndarray:
+    """Ascending numbers of `n_labels` random rows of each class (all rows of smaller classes)."""
+    members = (np.flatnonzero(y == label) for label in np.unique(y))
+    picks = [rng.choice(rows, min(n_labels, len(rows)), replace=False) for rows in members]
+    return np.sort(np.concatenate(picks))

@@ -1,0 +1,43 @@
+"""Small real and toy data for every test; no test downloads anything."""
+
+import os
+
+# Test processes side by side must not fight for the cores; read when torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """300 handwritten digits, 8x8, as flat rows 0..16, with labels."""
+    X, y = load_digits(return_X_y=True)
+    return X[:300], y[:300]
+
+
+@pytest.fixture(scope="session")
+def bytes_28():
+    """40 images of 28x28 as uint8: digits enlarged and framed."""
+    X, _ = load_digits(return_X_y=True)
+    images = np.kron(X[:40].reshape(-1, 8, 8), np.ones((3, 3))) * (255 / 16)
+    return np.pad(images, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
+
+
+@pytest.fixture
+def small():
+    """A small and quick estimator; keywords override."""
+
+    def make(**settings):
+        spec = DCGANSpec(4)
+        chosen = {
+            "generator": spec, "discriminator": spec, "latent_dim": 8, "n_epochs": 2,
+            "batch_size": 32, "random_state": 0, "device": "cpu",
+        }  # fmt: skip
+        return DCGANDiscriminatorFeatures(**(chosen | settings))
+
+    return make

@@ -1,0 +1,318 @@
+"""`update` against hand-written loops, and everything that docs/design.md says it holds to."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from skgan.engine.players import Players
+
+
+def make_nets(seed=0):
+    torch_rng = torch.Generator().manual_seed(seed)
+    nets = {
+        "generator": nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2)),
+        "discriminator": nn.Sequential(
+            nn.Linear(2, 8), nn.BatchNorm1d(8), nn.LeakyReLU(0.2), nn.Linear(8, 1)
+        ),
+    }
+    for net in nets.values():
+        for p in net.parameters():
+            nn.init.normal_(p, 0.5, 0.5, generator=torch_rng)
+    return nets
+
+
+def adam(_role, parameters):
+    return torch.optim.Adam(parameters, lr=0.01, betas=(0.5, 0.999), weight_decay=1e-3, fused=True)
+
+
+def play(nets, **settings):
+    return Players(nets, adam, rng=torch.Generator().manual_seed(0), **settings)
+
+
+def batches(n):
+    rng = torch.Generator().manual_seed(1)
+    return [
+        (torch.randn(16, 2, generator=rng), torch.randn(16, 3, generator=rng)) for _ in range(n)
+    ]
+
+
+def d_loss(d, x, fake):
+    return softplus(-d(x)).mean() + softplus(d(fake)).mean()
+
+
+def g_loss(d, fake):
+    return softplus(-d(fake)).mean()
+
+
+def state(nets):
+    return {f"{r}.{k}": v.clone() for r, n in nets.items() for k, v in n.state_dict().items()}
+
+
+def parameters_equal(a, b):
+    return all(
+        torch.equal(p, q)
+        for role in a
+        for p, q in zip(a[role].parameters(), b[role].parameters(), strict=True)
+    )
+
+
+def by_hand(nets, n, simultaneous):
+    """The loop that everybody writes: zero_grad, backward, step."""
+    G, D = nets["generator"], nets["discriminator"]
+    opt = {role: adam(role, net.parameters()) for role, net in nets.items()}
+    for x, z in batches(n):
+        if simultaneous:
+            opt["discriminator"].zero_grad()
+            d_loss(D, x, G(z).detach()).backward()
+            d_grads = [p.grad.clone() for p in D.parameters()]
+            opt["generator"].zero_grad()
+            g_loss(D, G(z)).backward()
+            for p, g in zip(D.parameters(), d_grads, strict=True):
+                p.grad = g
+            opt["discriminator"].step()
+            opt["generator"].step()
+            continue
+        opt["discriminator"].zero_grad()
+        d_loss(D, x, G(z).detach()).backward()
+        opt["discriminator"].step()
+        opt["generator"].zero_grad()
+        g_loss(D, G(z)).backward()
+        opt["generator"].step()
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_equals_a_hand_written_loop_bitwise(simultaneous):
+    ours, theirs = make_nets(), make_nets()
+    players = play(ours, critics=["discriminator"])
+    G, D = ours["generator"], ours["discriminator"]
+    for x, z in batches(6):
+        fake = G(z)
+        if simultaneous:
+            players.update(discriminator=d_loss(D, x, fake), generator=g_loss(D, fake))
+        else:
+            players.update(discriminator=d_loss(D, x, fake))
+            players.update(generator=g_loss(D, fake))
+    by_hand(theirs, 6, simultaneous)
+    assert parameters_equal(ours, theirs)
+    assert not parameters_equal(ours, make_nets())
+
+
+def test_the_two_plays_differ():
+    a, b = make_nets(), make_nets()
+    by_hand(a, 3, True)
+    by_hand(b, 3, False)
+    assert not parameters_equal(a, b)
+
+
+def test_only_named_networks_move_buffers_included():
+    nets = make_nets()
+    players = play(nets)
+    ((x, z),) = batches(1)
+    before = state(nets)
+    players.update(discriminator=d_loss(nets["discriminator"], x, nets["generator"](z)))
+    after = state(nets)
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    assert moved and all(k.startswith("discriminator") for k in moved)
+    assert any("running_mean" in k for k in moved)
+    before = after
+    players.update(generator=g_loss(nets["discriminator"], nets["generator"](z)))
+    after = state(nets)
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    assert moved and all(k.startswith("generator") for k in moved)
+
+
+def test_one_tensor_under_two_names_costs_one_backward_pass():
+    nets = make_nets()
+    players = play(nets)
+    ((_, z),) = batches(1)
+    passes = []
+    loss = g_loss(nets["discriminator"], nets["generator"](z))
+    loss.register_hook(lambda g: passes.append(1))
+    players.update(discriminator=loss, generator=loss)
+    assert len(passes) == 1
+    assert players.n_updates == {"generator": 1, "discriminator": 1}
+
+
+def test_gradients_are_all_taken_at_the_current_point():
+    """Two networks that play w1 * w2: the second must see the old value of the first."""
+    a, b = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        a.weight.fill_(2.0), b.weight.fill_(3.0)
+    players = Players(
+        {"a": a, "b": b}, lambda _r, p: torch.optim.SGD(p, lr=0.1), rng=torch.Generator()
+    )
+    product = (a.weight * b.weight).sum()
+    players.update(a=product, b=-product)
+    assert a.weight.item() == pytest.approx(2.0 - 0.1 * 3.0)
+    assert b.weight.item() == pytest.approx(3.0 + 0.1 * 2.0)
+
+
+def test_a_loss_from_before_a_step_is_refused():
+    nets = make_nets()
+    players = play(nets)
+    ((x, z),) = batches(1)
+    fake = nets["generator"](z)
+    old = g_loss(nets["discriminator"], fake)
+    players.update(discriminator=d_loss(nets["discriminator"], x, fake))
+    with pytest.raises(RuntimeError, match=r"update\(generator=.*compute it again"):
+        players.update(generator=old)
+
+
+def test_a_loss_used_twice_is_refused():
+    nets = make_nets()
+    players = play(nets)
+    ((x, z),) = batches(1)
+    loss = d_loss(nets["discriminator"], x, nets["generator"](z))
+    players.update(discriminator=loss)
+    with pytest.raises(RuntimeError, match="compute it again"):
+        players.update(discriminator=loss)
+
+
+def test_a_name_that_the_loss_does_not_reach_is_refused():
+    nets = make_nets()
+    players = play(nets)
+    ((x, _),) = batches(1)
+    with pytest.raises(ValueError, match="reaches no parameter of 'generator'"):
+        loss = nets["discriminator"](x).mean()
+        players.update(discriminator=loss, generator=loss)
+    with pytest.raises(ValueError, match="reaches no parameter"):
+        players.update(generator=x.mean())
+    with pytest.raises(ValueError, match="the networks are generator, discriminator"):
+        players.update(critic=x.mean())
+    with pytest.raises(ValueError, match="scalar"):
+        players.update(discriminator=nets["discriminator"](x))
+
+
+def test_single_unused_parameters_are_fine():
+    nets = make_nets()
+    nets["discriminator"].register_parameter("idle", nn.Parameter(torch.ones(3)))
+    players = play(nets)
+    ((x, z),) = batches(1)
+    players.update(discriminator=d_loss(nets["discriminator"], x, nets["generator"](z)))
+    assert torch.equal(nets["discriminator"].idle, torch.ones(3))
+
+
+def test_shared_parameters_are_refused():
+    nets = make_nets()
+    nets["discriminator"].trunk = nets["generator"][0]
+    with pytest.raises(ValueError, match="'generator' and 'discriminator' share a parameter"):
+        play(nets)
+
+
+def test_no_gradient_stays_behind():
+    nets = make_nets()
+    players = play(nets)
+    ((x, z),) = batches(1)
+    players.update(discriminator=d_loss(nets["discriminator"], x, nets["generator"](z)))
+    assert all(p.grad is None for net in nets.values() for p in net.parameters())
+
+
+def test_clipping_bounds_the_step():
+    a = nn.Linear(1, 1, bias=False)
+    start = a.weight.item()
+    players = Players(
+        {"a": a}, lambda _r, p: torch.optim.SGD(p, lr=1.0), clip_grad_norm=0.25,
+        rng=torch.Generator(),
+    )  # fmt: skip
+    players.update(a=100 * a.weight.sum())
+    assert start - a.weight.item() == pytest.approx(0.25, rel=1e-4)
+
+
+def test_ema_is_the_average_of_the_weights():
+    a = nn.Linear(1, 1, bias=False)
+    players = Players(
+        {"a": a}, lambda _r, p: torch.optim.SGD(p, lr=1.0), ema_decay=0.9, rng=torch.Generator()
+    )
+    expected = a.weight.item()
+    for _ in range(4):
+        players.update(a=a.weight.sum())
+        expected = 0.9 * expected + 0.1 * a.weight.item()
+    assert players.finished()["a"].weight.item() == pytest.approx(expected, rel=1e-5)
+    assert players.finished()["a"].weight.item() != pytest.approx(a.weight.item())
+
+
+def test_learning_rates_scale_from_their_own_starts():
+    nets = make_nets()
+    players = Players(
+        nets,
+        lambda role, p: torch.optim.SGD(p, lr={"generator": 1.0, "discriminator": 4.0}[role]),
+        rng=torch.Generator(),
+    )
+    for factor in (0.5, 0.25):
+        players.scale_lr(factor)
+    lr = {role: opt.param_groups[0]["lr"] for role, opt in players.optimizers.items()}
+    assert lr == {"generator": 0.25, "discriminator": 1.0}
+
+
+def test_the_critic_is_watched_and_penalised():
+    nets = make_nets()
+    seen = {}
+
+    def penalty(critic, real, fake, rng):
+        seen["real"], seen["fake"] = real[0], fake[0]
+        return 0 * critic(*real).sum() + 3.0
+
+    players = play(nets, critics=["discriminator"], penalties={"discriminator": penalty})
+    D, G = nets["discriminator"], nets["generator"]
+    ((x, z),) = batches(1)
+    fake = G(z)
+    players.update(discriminator=d_loss(D, x, fake))
+    assert seen["real"] is x and seen["fake"] is fake
+    row = players.meters.harvest()
+    assert row["discriminator_penalty"] == pytest.approx(3.0)
+    assert set(row) == {
+        "discriminator_loss", "discriminator_real", "discriminator_generated",
+        "discriminator_penalty",
+    }  # fmt: skip
+    with pytest.raises(RuntimeError, match="real and the generated pass"):
+        players.update(discriminator=D(x).mean())
+
+
+def test_finished_networks_are_copies_without_hooks():
+    nets = make_nets()
+    players = play(nets, critics=["discriminator"])
+    done = players.finished()
+    assert done["discriminator"] is not nets["discriminator"]
+    assert not done["discriminator"]._forward_hooks
+    assert not done["discriminator"].training
+    assert all(torch.equal(v, state(nets)[k]) for k, v in state(done).items())
+    assert copy.deepcopy(done["discriminator"]) is not None
+
+
+def _average_in(rank, port, path):
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    for p in net.parameters():
+        nn.init.normal_(p, generator=torch.Generator().manual_seed(0))
+    players = Players({"a": net}, lambda _r, p: torch.optim.SGD(p, lr=0.1), rng=torch.Generator())
+    x = torch.arange(16.0).reshape(8, 2)[rank * 4 : rank * 4 + 4]
+    players.update(a=net(x).square().mean())
+    torch.save(net.state_dict(), f"{path}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_processes_average_their_gradients(tmp_path):
+    import socket
+
+    import torch.multiprocessing as mp
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    mp.spawn(_average_in, args=(port, str(tmp_path)), nprocs=2)
+    two = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
+    for p in net.parameters():
+        nn.init.normal_(p, generator=torch.Generator().manual_seed(0))
+    before = copy.deepcopy(net.state_dict())
+    players = Players({"a": net}, lambda _r, p: torch.optim.SGD(p, lr=0.1), rng=torch.Generator())
+    players.update(a=net(torch.arange(16.0).reshape(8, 2)).square().mean())
+    for k, whole in net.state_dict().items():
+        assert torch.equal(two[0][k], two[1][k])
+        torch.testing.assert_close(two[0][k], whole)
+        assert not torch.equal(before[k], whole)

@@ -1,0 +1,223 @@
+"""Errors come before training, and name the parameter, the value received and the fix."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skgan.base import BaseGAN
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def trained(*_args):
+        raise AssertionError("training began")
+
+    monkeypatch.setattr("skgan.base.train", trained)
+
+
+BAD = {
+    "n_epochs": [-1, 1.5, "many", True],
+    "batch_size": [0, 1, "all"],
+    "latent_dim": [0, 2.0],
+    "lr": [0, -1e-3, "fast", np.nan, np.inf],
+    "generator_lr": [0],
+    "discriminator_lr": ["fast"],
+    "betas": [0.5, (0.5,), (1.0, 0.9), (-0.1, 0.9), "0.5"],
+    "weight_decay": [-1],
+    "clip_grad_norm": [0, "yes"],
+    "ema_decay": [1.0, -0.1],
+    "optimizer": ["adamw", None],
+    "lr_decay": ["cosine"],
+    "latent": ["gauss"],
+    "precision": ["float16", torch.bfloat16],
+    "bn_stats": ["batch"],
+    "loss": ["bce", 1],
+    "norm": ["layer"],
+    "feature_matching": ["sum", True],
+    "tap": ["relu"],
+    "pool": ["min"],
+    "pool_grid": [0, 2.5],
+    "n_critic": [0],
+    "n_generator": [0, 1.5],
+    "gp_weight": [-1],
+    "fm_weight": ["x"],
+    "layers": [[9], "first", []],
+    "device": ["gpu", 7.5],
+    "generator": ["resnet", 5],
+    "discriminator": ["resnet", 5],
+    "data_format": ["NHWC"],
+    "value_range": [(1, 0), "unit"],
+    "image_shape": [(3, 3), "8x8", (1, 7, 7)],
+    "transform_batch_size": [0, "big"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(k, v) for k, vs in BAD.items() for v in vs])
+def test_bad_parameters(small, digits, no_training, name, value):
+    est = small(image_shape=(8, 8)).set_params(**{name: value})
+    with pytest.raises((ValueError, TypeError)) as caught:
+        est.fit(digits[0])
+    shown = value[0] if isinstance(value, (list, tuple)) and value else value
+    assert name in str(caught.value)
+    assert str(shown) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["optimizer", "loss", "norm", "latent", "tap", "generator"])
+def test_unknown_names_list_the_known_ones(small, digits, name):
+    est = small(image_shape=(8, 8)).set_params(**{name: "nonsense"})
+    with pytest.raises(ValueError, match="'nonsense'.*use one of '"):
+        est.fit(digits[0])
+
+
+def test_batch_norm_under_a_gradient_penalty_is_refused_with_the_reason(small, digits):
+    with pytest.raises(ValueError, match="norm='batch'.*other rows"):
+        small(image_shape=(8, 8), loss="wgan-gp").fit(digits[0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(20, 64), (20, 8, 8), (20, 3, 8, 8)])
+def test_nan_and_infinity(small, no_training, value, shape):
+    X = np.zeros(shape)
+    X.flat[5] = value
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        small().fit(X)
+
+
+def test_image_shape_says_both_numbers(small, no_training):
+    with pytest.raises(ValueError, match=r"784.*\b100\b"):
+        small(image_shape=(28, 28)).fit(np.zeros((10, 100)))
+
+
+def test_one_image_is_too_few(small, no_training):
+    with pytest.raises(ValueError, match="1 sample"):
+        small().fit(np.zeros((1, 8, 8)))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_two_images_are_enough(small, n):
+    X = np.random.default_rng(0).random((n, 8, 8))
+    est = small(batch_size=2).fit(X)
+    assert np.isfinite(est.transform(X)).all()
+
+
+def test_strings_and_objects(small, no_training):
+    for X in (np.full((4, 8), "a"), np.full((4, 8), {}, dtype=object), [["a", "b"], ["c", "d"]]):
+        with pytest.raises((ValueError, TypeError)):
+            small().fit(X)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.3, 255.0])
+def test_constant_images_do_not_crash(small, constant):
+    X = np.full((20, 8, 8), constant)
+    est = small().fit(X)
+    assert np.isfinite(est.transform(X)).all()
+    assert np.isfinite(small(generator="auto", discriminator="auto").fit(X[:, 0]).transform(X[:, 0])
+                       ).all()  # fmt: skip
+
+
+def test_other_shapes_at_transform(small):
+    rng = np.random.default_rng(0)
+    est = small().fit(rng.random((20, 3, 8, 8)))
+    for shape in ((4, 1, 8, 8), (4, 3, 9, 8), (4, 8, 8, 3), (4, 192)):
+        with pytest.raises(ValueError, match=r"\(3, 8, 8\)|features"):
+            est.transform(rng.random(shape))
+
+
+def test_another_range_at_transform_warns(small):
+    rng = np.random.default_rng(0)
+    est = small().fit(rng.random((20, 8, 8)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        est.transform(rng.random((4, 8, 8)))
+    with pytest.warns(UserWarning, match="value_range"):
+        est.transform(255 * rng.random((4, 8, 8)))
+
+
+def test_a_loss_that_explodes_is_named_and_the_earlier_fit_is_kept(small, digits):
+    X, _ = digits
+    est = small(image_shape=(8, 8)).fit(X)
+    before, features = est.discriminator_, est.transform(X)
+    est.set_params(lr=1e30, optimizer="sgd")
+    with pytest.raises(FloatingPointError, match=r"network '(discriminator|generator)'.*epoch 1"):
+        est.fit(X)
+    assert est.discriminator_ is before
+    assert np.array_equal(est.transform(X), features)
+
+
+def test_an_interrupt_keeps_the_earlier_fit(small, digits, monkeypatch):
+    X, _ = digits
+    est = small(image_shape=(8, 8)).fit(X)
+    features = est.transform(X)
+
+    def interrupted(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BaseGAN, "_measure_batchnorm", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        est.fit(X[:50])
+    assert np.array_equal(est.transform(X), features)
+
+
+# ------------------------------------------------------------------ networks that users bring
+
+
+def tiny_critic():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True),
+        nn.Conv2d(4, 6, 4, 2, 1), nn.BatchNorm2d(6), nn.LeakyReLU(0.2, inplace=True),
+        nn.Flatten(), nn.Linear(24, 1),
+    )  # fmt: skip
+
+
+def test_a_brought_module_is_trained_as_a_copy(small, digits):
+    X, _ = digits
+    net = tiny_critic()
+    start = {k: v.clone() for k, v in net.state_dict().items()}
+    est = small(image_shape=(8, 8), discriminator=net).fit(X)
+    assert all(torch.equal(v, net.state_dict()[k]) for k, v in start.items())
+    assert est.discriminator_ is not net
+    assert not torch.equal(est.discriminator_[0].weight, net[0].weight)
+    assert est.transform(X).shape == (300, 4 * 16 + 6 * 4)
+    assert est.set_params(tap="norm", layers=0).transform(X).shape == (300, 6 * 4)
+
+
+def test_callables_are_called_with_shapes_and_are_repeatable(small, digits):
+    X, _ = digits
+    asked = {}
+
+    def generator(latent_dim, output_shape):
+        asked["generator"] = latent_dim, output_shape
+        return nn.Sequential(nn.Linear(latent_dim, 64), nn.Tanh(), nn.Unflatten(1, output_shape))
+
+    def discriminator(input_shape, norm):
+        asked["discriminator"] = input_shape, norm
+        return tiny_critic()
+
+    fits = [
+        small(image_shape=(8, 8), generator=generator, discriminator=discriminator).fit(X)
+        for _ in range(2)
+    ]
+    assert asked == {"generator": (8, (1, 8, 8)), "discriminator": ((1, 8, 8), "batch")}
+    assert np.array_equal(fits[0].transform(X), fits[1].transform(X))
+
+
+@pytest.mark.parametrize(
+    ("role", "net", "words"),
+    [
+        ("discriminator", nn.Linear(64, 1), ["cannot take", "(2, 1, 8, 8)"]),
+        ("discriminator", nn.Conv2d(1, 2, 3), ["(2, 2, 6, 6)", "(2,) or (2, 1)"]),
+        ("generator", nn.Linear(8, 64), ["(2, 64)", "(2, 1, 8, 8)"]),
+        ("generator", nn.Linear(9, 64), ["cannot take", "(2, 8)"]),
+        ("generator", nn.Identity(), ["no parameters"]),
+        ("generator", lambda latent_dim, output_shape: 3, ["returned int"]),
+    ],
+)
+def test_brought_networks_of_the_wrong_shape(small, digits, no_training, role, net, words):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        small(image_shape=(8, 8), **{role: net}).fit(digits[0])
+    assert role in str(caught.value)
+    assert all(re.search(re.escape(w), str(caught.value)) for w in words), caught.value

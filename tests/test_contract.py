@@ -1,0 +1,328 @@
+"""What every method promises, whatever its paper."""
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+from skgan.engine.players import Players
+
+BUILDERS = {
+    "images": {},
+    "spectral": {"norm": "spectral", "loss": "hinge"},
+    "penalty": {"norm": "none", "loss": "wgan-gp"},
+    "ema": {"ema_decay": 0.9, "feature_matching": "mean", "bn_stats": "running"},
+    "table": {"generator": "auto", "discriminator": "auto", "image_shape": None},
+}
+
+
+@pytest.fixture(params=BUILDERS)
+def build(request, small):
+    def make(**settings):
+        return small(**({"image_shape": (8, 8)} | BUILDERS[request.param] | settings))
+
+    return make
+
+
+def weights(estimator):
+    nets = estimator.generator_, estimator.discriminator_
+    return [t.clone() for net in nets for t in net.state_dict().values()]
+
+
+def same(a, b):
+    return all(torch.equal(s, t) for s, t in zip(weights(a), weights(b), strict=True))
+
+
+def test_same_seed_same_bits_and_the_global_state_is_left_alone(build, digits):
+    X, _ = digits
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), torch.get_num_threads()
+    a, b = build().fit(X), build().fit(X)
+    assert same(a, b)
+    assert np.array_equal(a.transform(X), b.transform(X))
+    assert np.array_equal(a.sample(3, 0), b.sample(3, 0))
+    assert not same(a, build(random_state=1).fit(X))
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])
+    assert before[2] == torch.get_num_threads() == a.n_threads_
+
+
+def test_labels_are_ignored(build, digits):
+    X, y = digits
+    assert same(build().fit(X, y), build().fit(X, np.random.default_rng(0).permutation(y)))
+
+
+def test_training_moves_every_network_and_untrained_is_its_start(build, digits):
+    X, _ = digits
+    untrained = [build(n_epochs=0).fit(X) for _ in range(2)]
+    trained = build(n_epochs=1).fit(X)
+    assert same(*untrained)
+    assert untrained[0].history_ == [] and untrained[0].n_steps_ == 0
+    for role in ("generator_", "discriminator_"):
+        start, end = getattr(untrained[0], role), getattr(trained, role)
+        moved = [
+            not torch.equal(p, q) for p, q in zip(start.parameters(), end.parameters(), strict=True)
+        ]
+        assert all(moved), role
+
+
+def test_every_parameter_gets_a_gradient_in_each_round(build, digits, monkeypatch):
+    """Over one step, and only the named networks move in each update."""
+    X, _ = digits
+    start, update, seen, last = Players.__init__, Players.update, set(), {}
+
+    def tensors(net):
+        return [t.clone() for t in net.state_dict().values()]
+
+    def watching(self, **losses):
+        # Buffers are compared with what they were after the update before this one: forward
+        # passes may touch those of any network, and `update` puts them back.
+        before = dict(last)
+        update(self, **losses)
+        last.update({r: tensors(net) for r, net in self.nets.items()})
+        for role, net in self.nets.items():
+            same_now = [
+                torch.equal(a, b)
+                for a, b in zip(before[role], net.state_dict().values(), strict=True)
+            ]
+            if role not in losses:
+                assert all(same_now), f"{role} moved without being named"
+            else:
+                moved = [
+                    not torch.equal(a, dict(net.named_parameters())[k])
+                    for a, k in zip(before[role], net.state_dict(), strict=True)
+                    if k in dict(net.named_parameters())
+                ]
+                assert all(moved), f"a parameter of {role} got no gradient"
+                seen.add(role)
+
+    def begin(self, *args, **settings):
+        start(self, *args, **settings)
+        last.update({r: tensors(net) for r, net in self.nets.items()})
+
+    monkeypatch.setattr(Players, "__init__", begin)
+    monkeypatch.setattr(Players, "update", watching)
+    build(n_epochs=1, weight_decay=0).fit(X)
+    assert seen == {"generator", "discriminator"}
+
+
+def test_history(build, digits):
+    X, _ = digits
+    est = build(n_epochs=3).fit(X)
+    assert [row["epoch"] for row in est.history_] == [1, 2, 3]
+    names = {
+        "discriminator_loss", "generator_loss", "discriminator_real", "discriminator_generated",
+        "seconds", "images_per_second",
+    }  # fmt: skip
+    for row in est.history_:
+        assert names <= set(row) and all(np.isfinite(v) for v in row.values())
+    assert est.n_epochs_ == 3 and est.n_steps_ == 3 * 10
+
+
+def test_transform_does_not_depend_on_the_other_rows(build, digits):
+    X, _ = digits
+    est = build().fit(X)
+    whole = est.transform(X)
+    assert whole.dtype == np.float32 and whole.shape == (len(X), est.n_features_out_)
+    np.testing.assert_allclose(whole[7:8], est.transform(X[7:8]), atol=1e-5)
+    order = np.random.default_rng(0).permutation(len(X))
+    np.testing.assert_allclose(whole[order], est.transform(X[order]), atol=1e-5)
+    est.set_params(transform_batch_size=7)
+    np.testing.assert_allclose(whole, est.transform(X), atol=1e-5)
+    assert np.ptp(whole, axis=0).max() > 0.1  # it does depend on the row
+
+
+def test_use_changes_no_state(build, digits):
+    X, _ = digits
+    est = build().fit(X)
+    before = joblib.hash(est)
+    est.transform(X), est.sample(3), est.score_samples(X), est.as_module(), pickle.dumps(est)
+    assert joblib.hash(est) == before
+    nets = est.generator_, est.discriminator_
+    for module in (m for net in nets for m in net.modules()):
+        assert not module.training
+        assert getattr(module, "momentum", 0.1) is not None
+    assert all(p.grad is None for net in nets for p in net.parameters())
+
+
+def test_optimizers_are_gone_after_fit(build, digits):
+    est = build().fit(digits[0])
+    kept = repr([type(v).__name__ for v in vars(est).values()])
+    assert "Players" not in kept and "Adam" not in kept
+
+
+def test_copies_are_equal(build, digits):
+    X, _ = digits
+    est = build().fit(X)
+    buffer = io.BytesIO()
+    joblib.dump(est, buffer, compress=3)
+    buffer.seek(0)
+    for other in (pickle.loads(pickle.dumps(est)), copy.deepcopy(est), joblib.load(buffer)):
+        assert np.array_equal(other.transform(X), est.transform(X))
+        assert np.array_equal(other.sample(2, 0), est.sample(2, 0))
+        assert np.array_equal(other.score_samples(X), est.score_samples(X))
+        assert other.history_ == est.history_
+
+
+def test_state_is_plain_data(build, digits):
+    state = build().fit(digits[0]).__getstate__()
+
+    def visit(value):
+        assert not isinstance(value, (torch.Tensor, torch.nn.Module)), type(value)
+        if isinstance(value, dict):
+            for v in value.values():
+                visit(v)
+
+    visit(state)
+    assert isinstance(state["discriminator_"]["packed"]["weights"], bytes)
+
+
+def test_clone_is_unfitted_and_equal_after_fit(build, digits):
+    X, _ = digits
+    est = build().fit(X)
+    fresh = clone(est)
+    assert not hasattr(fresh, "discriminator_")
+    assert same(fresh.fit(X), est)
+
+
+def test_as_module_gives_the_features_and_can_be_tuned(build, digits):
+    X, _ = digits
+    est = build().fit(X)
+    module = est.as_module()
+    shape = (-1, *est.input_shape_)
+    x = torch.from_numpy(X).float().reshape(shape)
+    with torch.no_grad():
+        np.testing.assert_allclose(module(x).numpy(), est.transform(X), atol=1e-5)
+    before = est.transform(X)
+    module(x).square().mean().backward()
+    torch.optim.SGD(module.parameters(), lr=1.0).step()
+    assert not np.allclose(module(x).detach().numpy(), before, atol=1e-3)
+    assert np.array_equal(est.transform(X), before)
+
+
+def test_feature_names_are_unique_and_as_many_as_features(build, digits):
+    est = build().fit(digits[0])
+    names = est.get_feature_names_out()
+    assert len(set(names)) == len(names) == est.n_features_out_
+
+
+def test_samples_look_like_the_data(build, digits):
+    X, _ = digits
+    out = build().fit(X).sample(4, 0)
+    assert out.shape == (4, 64) and np.isfinite(out).all()
+
+
+# ------------------------------------------------------------------ in scikit-learn's company
+
+
+def test_pipeline_union_columns_frozen(small, digits):
+    X, y = digits
+    est = small(image_shape=(8, 8))
+    pipe = Pipeline([("features", est), ("scale", StandardScaler()), ("svm", LinearSVC())])
+    assert pipe.fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.6
+    union = FeatureUnion([("a", est), ("b", clone(est).set_params(layers=-1))])
+    assert union.fit_transform(X).shape[1] == sum(t.n_features_out_ for _, t in
+                                                  union.transformer_list)  # fmt: skip
+    beside = np.hstack([X, y[:, None]])
+    columns = ColumnTransformer(
+        [("pixels", clone(est), slice(0, 64)), ("rest", "passthrough", [64])]
+    )
+    out = columns.fit_transform(beside)
+    assert np.array_equal(out[:, -1], y)
+    fitted = clone(est).fit(X)
+    frozen = FrozenEstimator(fitted)
+    assert np.array_equal(frozen.fit(X[:5], y[:5]).transform(X), fitted.transform(X))
+
+
+def test_pipeline_memory_is_a_cache_hit(small, digits, tmp_path, monkeypatch):
+    X, y = digits
+    fits = []
+    train = DCGANDiscriminatorFeatures._fit
+    monkeypatch.setattr(
+        DCGANDiscriminatorFeatures, "_fit", lambda self, X: (fits.append(1), train(self, X))[1]
+    )
+    for _ in range(2):
+        pipe = Pipeline(
+            [("features", small(image_shape=(8, 8))), ("svm", LinearSVC())], memory=str(tmp_path)
+        )
+        score = pipe.fit(X, y).score(X, y)
+    assert len(fits) == 1 and score > 0.8
+
+
+def test_grid_search_in_two_processes(small, digits):
+    X, y = digits
+    pipe = Pipeline([("features", small(image_shape=(8, 8), n_epochs=1)), ("svm", LinearSVC())])
+    grid = {
+        "features__lr": [2e-4, 1e-3],
+        "features__layers": ["all", -1],
+        "features__generator__width": [2, 4],
+    }
+    search = GridSearchCV(pipe, grid, n_jobs=2, cv=2, error_score="raise").fit(X, y)
+    assert len(search.cv_results_["params"]) == 8
+    assert search.best_score_ > 0.5
+    widths = search.best_estimator_["features"].generator_.recipe["channels"]
+    assert widths[0] == search.best_params_["features__generator__width"]
+
+
+def test_cross_validation_scores_are_repeatable(small, digits):
+    X, y = digits
+    pipe = Pipeline([("features", small(image_shape=(8, 8), n_epochs=1)), ("svm", LinearSVC())])
+    scores = [cross_val_score(pipe, X, y, cv=2) for _ in range(2)]
+    assert np.array_equal(*scores)
+
+
+def test_set_output(small, digits):
+    pandas = pytest.importorskip("pandas")
+    X, _ = digits
+    est = small(image_shape=(8, 8)).set_output(transform="pandas").fit(X)
+    frame = est.transform(X)
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(est.get_feature_names_out())
+
+
+def test_a_pickled_pipeline_gives_the_same_bits_in_another_process(small, digits, tmp_path):
+    X, y = digits
+    wide = {"generator": DCGANSpec(32), "discriminator": DCGANSpec(32), "n_epochs": 1}
+    pipe = Pipeline([("features", small(image_shape=(8, 8), **wide)), ("svm", LinearSVC())])
+    pipe.fit(X, y)
+    path = tmp_path / "pipe.pkl"
+    path.write_bytes(pickle.dumps(pipe))
+    np.save(tmp_path / "X.npy", X)
+    code = (
+        "import pickle, sys, numpy as np, torch; torch.set_num_threads(int(sys.argv[2]));"
+        "p = pickle.load(open(sys.argv[1] + '/pipe.pkl', 'rb'));"
+        "X = np.load(sys.argv[1] + '/X.npy');"
+        "np.save(sys.argv[1] + '/Z.npy', p['features'].transform(X));"
+        "np.save(sys.argv[1] + '/y.npy', p.predict(X))"
+    )
+    threads = str(torch.get_num_threads())
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), threads], check=True)
+    assert np.array_equal(np.load(tmp_path / "Z.npy"), pipe["features"].transform(X))
+    assert np.array_equal(np.load(tmp_path / "y.npy"), pipe.predict(X))
+    tensors = sum(t.numel() * t.element_size() for t in weights(pipe["features"]))
+    tensors += pipe["svm"].coef_.nbytes + pipe["svm"].intercept_.nbytes
+    assert path.stat().st_size <= 1.05 * tensors
+
+
+def test_importing_skgan_is_cheap():
+    """Heavy packages wait until they are used; import time itself is measured by hand."""
+    code = (
+        "import sys, torch, sklearn.base, sklearn.utils.validation; before = set(sys.modules);"
+        "import skgan; new = set(sys.modules) - before;"
+        "heavy = {'torchvision', 'matplotlib', 'tqdm', 'pandas', 'sklearn.svm', 'PIL'};"
+        "assert not heavy & new, heavy & new; assert len(new) < 150, len(new)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
