@@ -3,7 +3,9 @@
 What each of them can see, and what none can, is in the notes of `probe`.
 """
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -12,6 +14,67 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import shuffle
 
 N_REORDERED = 64
+MAX_REORDERED_DIFFERENCE = 0.05
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Runs the checks, and raises, warns or only writes down what they find."""
+
+    mode: str
+    found: list[str] = field(default_factory=list)
+
+    def before_fit(
+        self, extractors: Mapping[str, Any], X: Any, y: np.ndarray, X_test: Any, y_test: np.ndarray
+    ) -> None:
+        """Look at the rows and at the extractors' parameters."""
+        n_shared = shared_rows(X, X_test)
+        if n_shared:
+            self._report(
+                f"{n_shared} of the {len(y_test)} rows of X_test are also rows of X; take them out "
+                "of one of the two."
+            )
+        for name, estimator in extractors.items():
+            for parameter in label_parameters(estimator, [y, y_test]):
+                self._report(
+                    f"extractors[{name!r}] holds the labels in its parameter {parameter!r}; "
+                    "features must be made without them."
+                )
+            if isinstance(estimator, FrozenEstimator) and hasattr(estimator.estimator, "classes_"):
+                self.found.append(f"{name!r} came in fitted with labels: it has classes_.")
+
+    def after_fit(
+        self, name: str, estimator: Any, X_test: Any, features: np.ndarray, seed: int
+    ) -> None:
+        """Look at features of the test part."""
+        difference = reordered_difference(estimator, X_test, features, seed)
+        if difference > MAX_REORDERED_DIFFERENCE:
+            self._report(
+                f"the features of {name!r} change, by {difference:.2g} of a column's norm, when "
+                "rows of X_test are transformed in another order; transform must be deterministic "
+                "and depend on nothing but the row itself."
+            )
+
+    def after_control(
+        self, summary: Sequence[dict[str, Any]], chance: float, n_classes: int
+    ) -> None:
+        """Look at accuracies with permuted labels. Never raises: that would lose the result."""
+        for row in controls_above_chance(summary, chance, n_classes):
+            message = (
+                f"{row['representation']!r} reaches {row['mean']:.3f} with permuted labels "
+                f"(n_labels={row['n_labels']!r}), more than chance; the classifier knows labels "
+                "that it was not given."
+            )
+            self.found.append(message)
+            if self.mode != "ignore":
+                warnings.warn(message, stacklevel=3)
+
+    def _report(self, message: str) -> None:
+        if self.mode == "raise":
+            raise ValueError(f"Leak: {message} (on_leak='warn' goes on in spite of it.)")
+        self.found.append(message)
+        if self.mode == "warn":
+            warnings.warn(f"Leak: {message}", stacklevel=4)
 
 
 def shared_rows(X: Any, X_test: Any) -> int:
@@ -58,7 +121,8 @@ def _same_classes(value: Any, y: np.ndarray) -> bool:
         return False
     if value.dtype.kind == "O":
         value = value.astype(str)
-    codes, y_codes = (np.unique(a, return_inverse=True)[1] for a in (value, y))
+    codes = np.unique(value, return_inverse=True)[1]
+    y_codes = np.unique(y, return_inverse=True)[1]
     pairs = np.unique(np.column_stack([codes, y_codes]), axis=0)
     return len(pairs) == codes.max() + 1 == n_classes
 
@@ -77,23 +141,20 @@ def reordered_difference(estimator: Any, X: Any, features: np.ndarray, seed: int
     change = np.linalg.norm(np.asarray(estimator.transform(some)) - expected, axis=0)
     norms = np.linalg.norm(expected, axis=0)
     # Columns of next to nothing are rounding errors in themselves.
-    floor = max(1e-3 * float(np.sqrt(np.mean(norms**2))), np.finfo(np.float32).tiny)
+    floor = max(1e-3 * float(np.sqrt(np.mean(norms**2))), float(np.finfo(np.float32).tiny))
     return float(np.max(change / np.maximum(norms, floor)))
 
 
 def controls_above_chance(
     summary: Sequence[dict[str, Any]], chance: float, n_classes: int
-) -> list[str]:
-    """Sentences on representations that are better than chance with permuted labels."""
-    found = []
-    for row in summary:
-        # Good features with permuted labels send whole classes to one class. The number of
-        # classes that come out right by accident then has a variance of about 1.
-        bound = chance + 3 / (n_classes * np.sqrt(row["n_draws"]))
-        if row["mean"] > bound:
-            found.append(
-                f"{row['representation']!r} has an accuracy of {row['mean']:.3f} when the labels "
-                f"of its {row['n_labels']}-label draws are permuted, above {bound:.3f}, what "
-                "chance allows: the classifier knows labels that it was not given."
-            )
-    return found
+) -> list[dict[str, Any]]:
+    """The rows of a summary of control accuracies that chance doesn't explain.
+
+    Good features with permuted labels may send whole classes to one class each. The number of
+    classes that come out right by accident then has a standard deviation of about 1; three of
+    these are allowed.
+    """
+    return [
+        row for row in summary
+        if row["mean"] > chance + 3 / (n_classes * np.sqrt(row["n_draws"]))
+    ]  # fmt: skip

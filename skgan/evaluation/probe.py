@@ -7,26 +7,16 @@ the same network untrained are therefore judged next to it, with the same rows a
 """
 
 import time
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 
 from ..utils.checks import check_choice, check_number
-from . import leaks
-from .classifiers import (
-    SCALINGS,
-    Choice,
-    Recipe,
-    folds,
-    make_recipe,
-    score_candidates,
-    score_choice,
-)
+from .classifiers import SCALINGS, make_recipe
+from .leaks import Watch
+from .protocol import Protocol, draw_labels
 from .representations import (
     BASELINES,
     check_extractors,
@@ -35,7 +25,7 @@ from .representations import (
     make_baselines,
 )
 from .result import ProbeResult
-from .splits import check_class_sizes, check_labels, draw_balanced
+from .splits import check_labels
 
 
 def probe(
@@ -94,7 +84,8 @@ def probe(
         "raw" is the flattened pixels, divided by their largest absolute value. "pca" is principal
         components of these, as many as the first extractor has features, or 64 where that would
         not reduce them. "untrained" is every extractor with its `n_epochs` set to 0, also within
-        a pipeline; extractors without `n_epochs` have none. All are fitted on all rows of X.
+        a pipeline or a `FrozenEstimator`; one without `n_epochs`, or whose fit needs labels, has
+        none. All are fitted on all rows of X.
     selection : {"draw", "first"}, default="draw"
         Choose scaling and hyper-parameters anew on every draw, or once per representation and
         budget on the first draw, which is quicker.
@@ -105,7 +96,8 @@ def probe(
     control : bool, default=False
         Also fit every classifier with the draw's labels permuted. See the notes.
     on_leak : {"raise", "warn", "ignore"}, default="raise"
-        What to do when a check for leaks finds something. See the notes.
+        What to do when a check for leaks finds something; the last two write it to the result's
+        `warnings`. The control comes last and never raises. See the notes.
     random_state : int, RandomState or None, default=0
         Fixes draws, folds, baselines and what it replaces in the extractors.
     n_jobs : int, default=None
@@ -138,9 +130,9 @@ def probe(
       normalisation left in training mode, and a `transform` that is not deterministic.
 
     With ``control=True``, accuracy with permuted labels must be at chance. It is higher if the
-    classifier gets at the true labels by another way than its training rows. It can't tell whether
-    *features* contain labels: what a classifier learns from permuted labels is at chance with any
-    features.
+    classifier gets at the true labels in another way than through its training rows. It can't tell
+    whether *features* contain labels: whatever the features are, what a classifier learns from
+    permuted labels is at chance.
 
     No check can see what a frozen extractor was fitted on, the test rows or their labels included,
     nor labels that an extractor reads from elsewhere while it is fitted.
@@ -161,51 +153,117 @@ def probe(
     """
     rng = check_random_state(random_state)
     seed = int(rng.randint(2**31 - 1))
-    named = check_extractors(extractors)
-    check_consistent_length(X, y)
-    check_consistent_length(X_test, y_test)
-    plan = _Plan(
-        y=check_labels("y", y),
-        y_test=check_labels("y_test", y_test),
-        recipe=make_recipe(classifier, param_grid, seed),
-        scalings=_several("scaling", scaling, SCALINGS),
-        selection=selection,
-        n_jobs=n_jobs,
-        control=bool(control),
-        on_leak=on_leak,
-    )
+    check_number("n_draws", n_draws, low=1, integer=True)
     check_choice("selection", selection, ("draw", "first"))
     check_choice("on_leak", on_leak, ("raise", "warn", "ignore"))
-    baselines = _several("baselines", baselines, BASELINES, may_be_empty=True)
-    plan.draw_labels(_budgets(n_labels), n_draws, selection_rows, rng)
-    plan.check_data(named, X, X_test)
+    baselines = _several("baselines", baselines, BASELINES)
+    named = check_extractors(extractors, baselines)
+    y, y_test = _check_data(X, y, X_test, y_test)
+    n_classes = len(np.unique(y))
+    check_number("selection_rows", selection_rows, low=2 * n_classes, integer=True)
+    protocol = Protocol(
+        y=y,
+        y_test=y_test,
+        draws=draw_labels(y, _check_budgets(n_labels), n_draws, selection_rows, rng),
+        recipe=make_recipe(classifier, param_grid, seed),
+        scalings=_several("scaling", scaling, SCALINGS, at_least=1),
+        choose_once=selection == "first",
+        control=bool(control),
+        n_jobs=n_jobs,
+    )
+    _check_choosable(protocol)
+    watch = Watch(on_leak)
+    watch.before_fit(named, X, y, X_test, y_test)
 
-    records: list[dict[str, Any]] = []
-    fit_rows: dict[str, int | None] = {}
-
-    def judge(name: str, estimator: Any) -> None:
-        started = time.perf_counter()
-        fitted, fit_rows[name] = fit_without_labels(estimator, X, seed)
-        train = extract(name, fitted, _safe_indexing(X, plan.used))
-        test = extract(name, fitted, X_test)
-        plan.check_order(name, fitted, X_test, test, seed)
-        ready = time.perf_counter()
-        records.extend(plan.judge(name, train, test))
-        if verbose:
-            spent = f"{ready - started:.1f} s, probed in {time.perf_counter() - ready:.1f} s"
-            print(f"probe: {name!r} has {train.shape[1]} features, made in {spent}", flush=True)
-
-    for name, estimator in named.items():
-        judge(name, estimator)
-    width = records[0]["n_features"]
+    judge = partial(
+        _judge, X=X, X_test=X_test, protocol=protocol, watch=watch, seed=seed, verbose=verbose
+    )
+    judged = {name: judge(name, estimator) for name, estimator in named.items()}
+    reference = next(iter(named))
+    width = judged[reference][0][0]["n_features"]
     for name, estimator in make_baselines(baselines, named, width, X, seed):
-        judge(name, estimator)
+        judged[name] = judge(name, estimator)
 
     settings = {
-        "classifier": plan.recipe.name, "n_labels": plan.budgets, "n_draws": n_draws,
-        "selection": selection, "selection_rows": selection_rows, "scaling": plan.scalings,
-        "param_grid": list(plan.recipe.grid), "baselines": baselines, "random_state": random_state,
-        "n_train": len(plan.y), "n_test": len(plan.y_test), "n_classes": len(np.unique(plan.y)),
-        "chance": plan.chance,
-    }  # fmt: skip
-    result = ProbeResult(records, fit_rows, next(iter(named)), settings, plan.found)
+        "n_draws": n_draws, "selection": selection, "selection_rows": selection_rows,
+        "random_state": random_state,
+    } | protocol.settings  # fmt: skip
+    result = ProbeResult(
+        records=[record for records, _ in judged.values() for record in records],
+        fit_rows={name: n_rows for name, (_, n_rows) in judged.items()},
+        reference=reference,
+        settings=settings,
+        warnings=watch.found,
+    )
+    if control:
+        watch.after_control(result.summary("control_accuracy"), protocol.chance, n_classes)
+    return result
+
+
+def _judge(
+    name: str, estimator: Any, *, X: Any, X_test: Any, protocol: Protocol, watch: Watch,
+    seed: int, verbose: int,
+) -> tuple[list[dict[str, Any]], int | None]:  # fmt: skip
+    """The records of one representation, and the number of rows that its fit saw."""
+    started = time.perf_counter()
+    fitted, n_rows = fit_without_labels(estimator, X, seed)
+    train = extract(name, fitted, _safe_indexing(X, protocol.rows))
+    test = extract(name, fitted, X_test)
+    watch.after_fit(name, fitted, X_test, test, seed)
+    ready = time.perf_counter()
+    records = [{"representation": name} | record for record in protocol.judge(train, test)]
+    if verbose:
+        spent = f"{ready - started:.1f} s, judged in {time.perf_counter() - ready:.1f} s"
+        print(f"probe: {train.shape[1]} features of {name!r} made in {spent}", flush=True)
+    return records, n_rows
+
+
+def _check_data(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[np.ndarray, np.ndarray]:
+    check_consistent_length(X, y)
+    check_consistent_length(X_test, y_test)
+    y, y_test = check_labels("y", y), column_or_1d(y_test)
+    row, row_test = np.shape(X)[1:], np.shape(X_test)[1:]
+    if row != row_test:
+        raise ValueError(
+            f"X has rows of shape {row} and X_test of shape {row_test}; bring them into one shape."
+        )
+    unknown = np.setdiff1d(y_test, y).tolist()
+    if unknown:
+        raise ValueError(
+            f"y_test has the class {unknown[0]!r}, which y has not; take its rows out of "
+            "the test part, or add some to the training part."
+        )
+    return y, y_test
+
+
+def _check_budgets(n_labels: Any) -> list[int | str]:
+    given: list[Any] = [n_labels] if np.isscalar(n_labels) else list(n_labels)
+    if not given or len(set(given)) < len(given):
+        raise ValueError(f"n_labels={n_labels!r} must be budgets that differ, such as (10, 'all').")
+    for budget in given:
+        if budget != "all":
+            check_number("n_labels", budget, low=1, integer=True, instead="'all'")
+    return [budget if budget == "all" else int(budget) for budget in given]
+
+
+def _several(name: str, given: Any, choices: tuple[str, ...], at_least: int = 0) -> tuple[str, ...]:
+    values = (given,) if isinstance(given, str) else tuple(given)
+    for value in values:
+        check_choice(name, value, choices)
+    if len(values) < at_least or len(set(values)) < len(values):
+        raise ValueError(f"{name}={given!r} must be one or several of {choices}, each once.")
+    return values
+
+
+def _check_choosable(protocol: Protocol) -> None:
+    """Raise if some draw has too few rows to choose between candidates on them."""
+    n_candidates = len(protocol.recipe.grid) * len(protocol.scalings)
+    for draw in protocol.draws if n_candidates > 1 else ():
+        names, counts = np.unique(protocol.y[draw.rows], return_counts=True)
+        if counts.min() < 2:
+            name = names.tolist()[counts.argmin()]
+            raise ValueError(
+                f"n_labels={draw.budget!r} leaves one row of class {name!r}, too few to choose "
+                f"among {n_candidates} candidates by cross-validation; use at least 2 rows per "
+                "class, or a param_grid and a scaling of one candidate."
+            )

@@ -45,32 +45,43 @@ def seeded(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**dict.fromkeys(unset, seed)) if unset else estimator
 
 
-def untrained(estimator: Any, seed: int) -> Any:
-    """The same estimator with 0 epochs of training, or None if it has no `n_epochs`.
+def needs_labels(estimator: Any) -> bool:
+    """Does `fit` refuse to work without y?"""
+    return get_tags(estimator).target_tags.required
 
-    With an unset `random_state` it gets `seed`, as the extractor itself does, so that both start
-    from the same weights.
+
+def untrained(estimator: Any, seed: int) -> Any:
+    """The same estimator with 0 epochs of training, or None where that can't be made.
+
+    It can't without a parameter `n_epochs`, or where `fit` needs labels. With an unset
+    `random_state` it gets `seed`, as the extractor itself does: both start from the same weights.
     """
     if isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
-    epochs = {
-        key: 0 for key in estimator.get_params() if key == "n_epochs" or key.endswith("__n_epochs")
-    }
-    return seeded(clone(estimator).set_params(**epochs), seed) if epochs else None
+    params = estimator.get_params()
+    epochs = [key for key in params if key == "n_epochs" or key.endswith("__n_epochs")]
+    if not epochs or needs_labels(estimator):
+        return None
+    return seeded(clone(estimator).set_params(**dict.fromkeys(epochs, 0)), seed)
 
 
-def check_extractors(extractors: Any) -> dict[str, Any]:
+def _twin_name(owner: str, extractors: Mapping[str, Any]) -> str:
+    return "untrained" if len(extractors) == 1 else f"{owner} untrained"
+
+
+def check_extractors(extractors: Any, baselines: tuple[str, ...]) -> dict[str, Any]:
     """The extractors by name, each of them able to `fit` and `transform` without labels."""
     named = dict(extractors) if isinstance(extractors, Mapping) else {"trained": extractors}
     if not named:
         raise ValueError(
             "extractors={} is empty; pass an estimator or a dict of name -> estimator."
         )
+    taken = {*baselines, *(_twin_name(name, named) for name in named)}
     for name, estimator in named.items():
-        if not isinstance(name, str) or name in BASELINES:
+        if not isinstance(name, str) or name in taken:
             raise ValueError(
-                f"extractors has the name {name!r}; use a string other than "
-                f"{', '.join(map(repr, BASELINES))}."
+                f"extractors has the name {name!r}; use a string that is not a baseline's, or "
+                "leave that one out of baselines."
             )
         able = all(hasattr(estimator, verb) for verb in ("fit", "transform", "get_params"))
         if not able or isinstance(estimator, type):
@@ -108,7 +119,7 @@ def make_baselines(
             for owner, extractor in extractors.items():
                 twin = untrained(extractor, seed)
                 if twin is not None:
-                    yield name if len(extractors) == 1 else f"{owner} {name}", twin
+                    yield _twin_name(owner, extractors), twin
 
 
 def fit_without_labels(estimator: Any, X: Any, seed: int) -> tuple[Any, int | None]:

@@ -30,8 +30,9 @@ class ProbeResult:
     reference : str
         The representation that `table` compares the others with: the first extractor.
     settings : dict
-        How it was measured: the arguments of `probe`, and ``"n_train"``, ``"n_test"``,
-        ``"n_classes"`` and ``"chance"``, the accuracy of guessing the most frequent class.
+        How it was measured: arguments of `probe`, the ``"candidates"`` that were tried,
+        ``"n_train"``, ``"n_test"``, ``"n_classes"``, and ``"chance"``, the accuracy of guessing
+        the most frequent class.
     warnings : list of str
         What the leak checks found or cannot know.
     """
@@ -172,7 +173,7 @@ class ProbeResult:
         header = ["", "features", *budgets]
         accuracy = _cells(self.summary(), lambda r: _interval(r, ".3f"))
         blocks = [
-            "Accuracy (mean ± standard deviation over draws of labelled rows)",
+            "Accuracy: mean ± standard deviation over draws of labelled rows",
             _aligned([header] + [[name, features[name], *row] for name, row in accuracy.items()]),
         ]
         if len(accuracy) > 1:
@@ -181,25 +182,26 @@ class ProbeResult:
                 lambda r: f"{_interval(r, '+.3f')}, {r['n_won']}/{r['n_draws']}",
             )
             blocks += [
-                f"Difference to {self.reference!r} on the same labelled rows, draws won",
+                f"\nDifference to {self.reference!r} on the same labelled rows, draws won",
                 _aligned([["", *budgets]] + [[name, *row] for name, row in won.items()]),
             ]
-        if self.records and "control_accuracy" in self.records[0]:
+        if "control_accuracy" in self.records[0]:
             control = _cells(self.summary("control_accuracy"), lambda r: _interval(r, ".3f"))
             blocks += [
-                f"Control: accuracy with permuted labels (chance: {self.settings['chance']:.3f})",
+                f"\nAccuracy with permuted labels; chance is {self.settings['chance']:.3f}",
                 _aligned([["", *budgets]] + [[name, *row] for name, row in control.items()]),
             ]
-        return "\n".join([*blocks, *self._remarks()])
+        remarks = [f"\nNote: {text}" for text in self._remarks()]
+        return "\n".join(blocks + remarks)
 
     def _remarks(self) -> Iterator[str]:
         unconverged = sum(record["search_unconverged"] for record in self.records)
         if self.n_unconverged or unconverged:
             yield (
-                f"Note: {self.n_unconverged} of {len(self.records)} final fits, and {unconverged} "
+                f"{self.n_unconverged} of {len(self.records)} final fits, and {unconverged} "
                 "of the fits behind the choices, stopped at the classifier's max_iter."
             )
-        yield from (f"Note: {text}" for text in self.warnings)
+        yield from self.warnings
 
     def _groups(self) -> Iterator[tuple[str, int | str, list[dict[str, Any]]]]:
         """The records of every representation and budget, in the order of the draws."""

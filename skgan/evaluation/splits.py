@@ -146,18 +146,20 @@ def check_labels(name: str, y: Any) -> np.ndarray:
     """`y` as a 1-D array of at least two classes."""
     y = column_or_1d(y)
     check_classification_targets(y)
-    if len(np.unique(y)) < 2:
-        raise ValueError(f"{name} holds the one class {y[0]!r}; pass rows of at least two classes.")
+    classes = np.unique(y).tolist()
+    if len(classes) < 2:
+        raise ValueError(f"{name} holds the classes {classes}; pass rows of at least two classes.")
     return y
 
 
 def check_class_sizes(y: np.ndarray, n_labels: int, spare: int = 0) -> None:
     """Raise unless every class has `n_labels` rows and `spare` more."""
-    for name, count in zip(*np.unique(y, return_counts=True), strict=True):
+    names, counts = np.unique(y, return_counts=True)
+    for name, count in zip(names.tolist(), counts, strict=True):
         if count < n_labels + spare:
             also = f" and leave {spare} to test on" if spare else ""
             raise ValueError(
-                f"n_labels={n_labels}, but class {name.item()!r} has {count} rows, too few to draw "
+                f"n_labels={n_labels}, but class {name!r} has {count} rows, too few to draw "
                 f"{n_labels}{also}; use n_labels of at most {count - spare}, or more rows."
             )
 

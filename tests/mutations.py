@@ -1,0 +1,100 @@
+"""A pytest plugin that breaks skgan in one named way: `-p tests.mutations`, SKGAN_MUTATION=name.
+
+`test_mutations.py` runs chosen tests under each and expects them to turn red.
+"""
+
+import os
+
+import numpy as np
+
+
+def swapped_labels():
+    from skgan import losses
+
+    d, g = losses.GAN_LOSSES["ns"]
+    losses.GAN_LOSSES["ns"] = lambda real, fake: d(fake, real), g
+
+
+def generator_wants_to_lose():
+    from skgan import losses
+
+    d, g = losses.GAN_LOSSES["ns"]
+    losses.GAN_LOSSES["ns"] = d, lambda fake: g(-fake)
+
+
+def frozen_generator():
+    from skgan.engine.players import Players
+
+    step = Players._step
+    Players._step = lambda self, role, gradients: (
+        None if role == "generator" else step(self, role, gradients)
+    )
+
+
+def batch_norm_left_in_training_mode():
+    from torch import nn
+
+    from skgan.base import BaseGAN
+
+    measure = BaseGAN._measure_batchnorm
+
+    def forgetful(self, *args):
+        measure(self, *args)
+        for net in vars(self._nets()).values():
+            for m in net.modules():
+                if isinstance(m, nn.modules.batchnorm._BatchNorm):
+                    m.train()
+
+    BaseGAN._measure_batchnorm = forgetful
+
+
+def batch_norm_never_measured():
+    from skgan.base import BaseGAN
+
+    BaseGAN._measure_batchnorm = lambda self, *args: None
+
+
+def shuffled_rows_in_transform():
+    from skgan.base import BaseGAN
+
+    apply = BaseGAN._apply
+
+    def shuffled(self, pick, X):
+        out = apply(self, pick, X)
+        return out[np.random.default_rng(len(out)).permutation(len(out))]
+
+    BaseGAN._apply = shuffled
+
+
+def untrained_network_passed_off_as_trained():
+    from skgan.engine.players import Players
+
+    Players.update = lambda self, **losses: self.meters.add(
+        {f"{role}_loss": loss.detach() for role, loss in losses.items()}
+    )
+
+
+def labels_reach_the_extractor():
+    from skgan.base import BaseGAN
+
+    fit = BaseGAN.fit
+
+    def peeking(self, X, y=None):
+        self.random_state = 0 if y is None else int(np.asarray(y)[0])
+        return fit(self, X)
+
+    BaseGAN.fit = peeking
+
+
+def global_seed_used():
+    import torch
+
+    from skgan.base import BaseGAN
+
+    BaseGAN._draw = lambda self, n, rng: torch.rand(n, self.latent_dim) * 2 - 1
+
+
+def pytest_configure(config):
+    name = os.environ.get("SKGAN_MUTATION")
+    if name:
+        globals()[name]()

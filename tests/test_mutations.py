@@ -1,0 +1,58 @@
+"""The tests can fail: each way of breaking the library turns the tests named here red."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import mutations
+
+ROOT = Path(__file__).parents[1]
+CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.py"
+# mutation -> the test that must notice
+NOTICED_BY = {
+    "swapped_labels": f"{CLAIMS}::test_generated_rows_match_the_data",
+    "generator_wants_to_lose": f"{CLAIMS}::test_generated_rows_match_the_data",
+    "frozen_generator": f"{CONTRACT}::test_training_moves_every_network_and_untrained_is_its_start",
+    "batch_norm_left_in_training_mode":
+        f"{CONTRACT}::test_transform_does_not_depend_on_the_other_rows",
+    "batch_norm_never_measured": f"{CLAIMS}::test_statistics_are_those_of_the_real_rows",
+    "shuffled_rows_in_transform":
+        f"{CONTRACT}::test_transform_does_not_depend_on_the_other_rows",
+    "untrained_network_passed_off_as_trained":
+        f"{CLAIMS}::test_trained_features_beat_untrained_ones",
+    "labels_reach_the_extractor": f"{CONTRACT}::test_labels_are_ignored",
+    "global_seed_used":
+        f"{CONTRACT}::test_same_seed_same_bits_and_the_global_state_is_left_alone",
+}  # fmt: skip
+
+
+def run(test, mutation=""):
+    env = os.environ | {"SKGAN_MUTATION": mutation, "OMP_NUM_THREADS": "1"}
+    env.pop("PYTEST_XDIST_WORKER", None)
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "tests.mutations", "-m", ""]
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider", test], cwd=ROOT, env=env, capture_output=True
+    )
+    return done.returncode, done.stdout.decode()[-2000:]
+
+
+def test_every_mutation_is_expected_to_be_noticed():
+    known = {k for k, v in vars(mutations).items() if callable(v) and not k.startswith("pytest")}
+    assert known == set(NOTICED_BY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("test", sorted(set(NOTICED_BY.values())))
+def test_green_without_a_mutation(test):
+    code, out = run(test)
+    assert code == 0, out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutation", NOTICED_BY)
+def test_red_with_it(mutation):
+    code, out = run(NOTICED_BY[mutation], mutation)
+    assert code == 1, out
