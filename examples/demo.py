@@ -80,7 +80,7 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=40, help="passes over the digits")
+    parser.add_argument("--epochs", type=int, default=30, help="passes over the digits")
     parser.add_argument("--draws", type=int, default=5, help="random draws of the labelled digits")
     parser.add_argument("--out", type=Path, default=Path("demo_output"), help="folder of results")
     parser.add_argument("--seed", type=int, default=0, help="of training, draws and samples")

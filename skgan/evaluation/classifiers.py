@@ -85,7 +85,7 @@ def score_candidates(
     recipe: Recipe, scaling: str, train: np.ndarray, y: np.ndarray, held: np.ndarray, y_held: Any
 ) -> tuple[list[float], int]:
     """Accuracy of every candidate on the held-out rows, and the number of unconverged fits."""
-    train, held = _prepare(train, held, scaling, recipe.is_linear)
+    train, held = prepare(train, held, scaling, recipe.is_linear)
     scores, n_unconverged = [], 0
     for params in recipe.grid:
         if params.get("n_neighbors", 1) > len(train):
@@ -101,13 +101,14 @@ def score_choice(
     recipe: Recipe, choice: Choice, train: np.ndarray, y: np.ndarray, test: np.ndarray, y_test: Any
 ) -> tuple[float, bool]:
     """Accuracy on the test part with what was chosen, and whether the fit converged."""
-    train, test = _prepare(train, test, choice.scaling, recipe.is_linear)
+    train, test = prepare(train, test, choice.scaling, recipe.is_linear)
     return _fit_and_score(recipe, choice.params, train, y, test, y_test)
 
 
-def _prepare(
+def prepare(
     train: np.ndarray, test: np.ndarray, scaling: str, is_linear: bool
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Both parts scaled by what the training rows say, in as few columns as the model allows."""
     if scaling == "standard":
         scaler = StandardScaler().fit(train)
         train, test = scaler.transform(train), scaler.transform(test)

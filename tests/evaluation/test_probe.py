@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from skgan.evaluation import ProbeResult, probe
-from skgan.evaluation.classifiers import to_row_space
+from skgan.evaluation.classifiers import prepare, to_row_space
 from skgan.evaluation.representations import Pixels
 
 LOG: list = []  # estimators are cloned, so what they see is written here
@@ -182,6 +182,16 @@ def test_the_better_scaling_is_chosen():
     result = quick(identity(), parts, n_labels=20, scaling=("none", "standard"))
     assert {r["scaling"] for r in result.records} == {"standard"}
     assert min(r["accuracy"] for r in result.records) > 0.9
+
+
+def test_scaling_is_learned_from_the_training_rows():
+    rng = np.random.RandomState(0)
+    train, test = rng.normal(2, 3, (50, 4)), rng.normal(8, 1, (60, 4))
+    scaled, scaled_test = prepare(train, test, "standard", False)
+    assert np.allclose(scaled.mean(axis=0), 0)
+    assert np.allclose(scaled.std(axis=0), 1)
+    assert np.allclose(scaled_test, (test - train.mean(axis=0)) / train.std(axis=0))
+    assert prepare(train, test, "none", False)[0] is train
 
 
 def test_all_rows_are_one_draw_without_a_spread(data):

@@ -1,0 +1,162 @@
+"""Training states: taken, put back, and kept in files that survive a kill at any moment."""
+
+import hashlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .players import Players
+
+FORMAT = 1
+SUFFIX = ".pt"
+
+State = dict[str, Any]
+
+
+def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
+    """Everything that the next epoch depends on: tensors (cloned, on the CPU) and plain data."""
+    return {
+        "seed": seed,
+        "history": [dict(row) for row in history],
+        "rng": players.rng.get_state(),
+        "nets": {role: _cpu(net.state_dict()) for role, net in players.nets.items()},
+        "ema": {role: _cpu(dict(enumerate(mean))) for role, mean in players.ema.items()},
+        "optimizers": {
+            role: {
+                i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()
+            }
+            for role, optimizer in players.optimizers.items()
+        },
+        "n_updates": dict(players.n_updates),
+    }  # fmt: skip
+
+
+def put_back(players: Players, history: list[dict[str, float]], state: State) -> None:
+    """The inverse of `take`, into players just built for the same networks."""
+    history[:] = [dict(row) for row in state["history"]]
+    players.rng.set_state(state["rng"])
+    for role, net in players.nets.items():
+        net.load_state_dict(state["nets"][role])
+        optimizer = players.optimizers[role]
+        groups = optimizer.state_dict()["param_groups"]  # rates are set by the loop
+        slots = {i: dict(s) for i, s in state["optimizers"][role].items()}
+        optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        for mean, saved in zip(players.ema[role], state["ema"][role].values(), strict=False):
+            mean.copy_(saved)
+    players.n_updates = dict(state["n_updates"])
+    players.settle_buffers()
+
+
+def _cpu(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {
+        k: v.detach().cpu().clone() if isinstance(v, torch.Tensor) else v
+        for k, v in tensors.items()
+    }
+
+
+class Checkpoints:
+    """The checkpoints of one fit, in a folder of their own below `folder`.
+
+    Parameters
+    ----------
+    folder : path
+        May be shared by many fits: each has a subfolder named by its identity.
+    identity : dict
+        What must be equal for a checkpoint to be used: plain data, flat.
+    keep : int
+        How many of the newest are kept.
+    """
+
+    def __init__(self, folder: str | Path, identity: Mapping[str, Any], keep: int):
+        self.root = Path(folder)
+        self.identity = {k: str(v) for k, v in identity.items()} | {"format": str(FORMAT)}
+        text = json.dumps(self.identity, sort_keys=True)
+        name = f"{self.identity['estimator']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        self.folder = self.root / name
+        self.keep = keep
+
+    def find(self, resume: str) -> State | None:
+        """The newest state of this fit, if `resume` ("auto", "never", "must") wants one.
+
+        Files that a kill or a full disk has left unreadable are passed over.
+        """
+        if resume == "never":
+            return None
+        for path in _newest_first(self.folder):
+            found = _read(path)
+            if found is not None and found["identity"] == self.identity:
+                return found["state"]
+        difference = self._difference()
+        if resume == "must":
+            raise ValueError(
+                f"resume='must', but checkpoint_dir={str(self.root)!r} has no checkpoint of this "
+                f"fit{difference or ''}: use resume='auto' to start anew."
+            )
+        if difference:
+            warnings.warn(
+                f"starting anew: no checkpoint in {str(self.root)!r} is of this fit{difference}.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
+
+    def _difference(self) -> str | None:
+        """How the newest checkpoint of any other fit differs from what is asked for."""
+        for path in _newest_first(self.root, "*/*"):
+            found = _read(path)
+            if found is None:
+                continue
+            theirs = found["identity"]
+            names = [k for k in {**theirs, **self.identity} if theirs.get(k) != self.identity.get(k)]
+            parts = [f"{k}={theirs.get(k)} there, {self.identity.get(k)} now" for k in names]
+            return f" ({path.parent.name} has {'; '.join(parts)})"
+        return None
+
+    def write(self, state: State) -> None:
+        """Write atomically: a reader sees the whole file or none; then drop the oldest ones."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        epoch = len(state["history"])
+        buffer = io.BytesIO()
+        torch.save({"identity": self.identity, "state": state}, buffer)
+        path = self.folder / f"epoch-{epoch:06d}{SUFFIX}"
+        write_atomically(path, buffer.getvalue())
+        for old in _newest_first(self.folder)[self.keep :]:
+            old.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Temporary file, fsync, rename, fsync of the folder."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _newest_first(folder: Path, pattern: str = "*") -> list[Path]:
+    files = [p for p in folder.glob(pattern + SUFFIX) if not p.name.startswith(".")]
+    return sorted(files, key=lambda p: (p.name, p.stat().st_mtime), reverse=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        warnings.warn(f"checkpoint {path} cannot be read ({error}); passed over.", stacklevel=3)
+        return None
