@@ -2,7 +2,6 @@
 
 from .methods import DCGANDiscriminatorFeatures
 from .nn import DCGANSpec, MLPSpec
-
-__version__ = "0.1.0.dev0"
+from .version import __version__
 
 __all__ = ["DCGANDiscriminatorFeatures", "DCGANSpec", "MLPSpec", "__version__"]

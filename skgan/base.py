@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import functools
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -16,16 +15,20 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 from torch import Tensor, nn
 
 from .data.arrays import ArraySource, learn_format
-from .engine import batchnorm, processes, runtime
-from .engine.loop import Plan, n_batches, split_rows, train
-from .engine.players import Penalty, Players
+from .data.sources import LazyImages, as_lazy
+from .engine import callbacks, checkpoint, runtime
+from .engine.checkpoint import Checkpoints
+from .engine.loop import n_batches
+from .engine.players import Penalty
 from .nn.heads import Extractor, ScaledExtractor
 from .persistence import pack_state, unpack_state
-from .settings import check_settings, resolve_epochs, resolve_transform_batch_size
+from .settings import check_settings, identity, resolve_epochs, resolve_transform_batch_size
+from .training import Training
 from .utils.checks import check_number
+from .version import __version__
 
 
-class BaseGAN(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Training in `fit`, features in `transform`. Methods supply the hooks and nothing else.
 
     A class lists its parameters in `__init__` and stores them; `_critics` names the roles that
@@ -64,6 +67,7 @@ class BaseGAN(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     # ---------------------------------------------------------------- fit
 
+    @callbacks.with_callbacks
     def fit(self, X, y=None):
         """Train the networks on X.
 
@@ -87,70 +91,67 @@ class BaseGAN(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         with self._keeping_earlier_fit():
             check_settings(self)
             self._check()
-            self._fit(self._validate(X, reset=True))
+            state = getattr(self, "_training", None) if self.warm_start else None
+            source = self._source(X, going_on=state is not None)
+            steps = n_batches(len(source), self.batch_size)
+            n_epochs = resolve_epochs(self.n_epochs, steps, len(source))
+            checkpoints = None
+            if self.checkpoint_dir is not None and state is None:
+                same = identity(self, source.fingerprint(), n_epochs, __version__)
+                checkpoints = Checkpoints(self.checkpoint_dir, same, self.checkpoint_keep)
+                state = checkpoints.find(self.resume)
+            training = Training(self, source, state)
+            training.run(n_epochs, self.lr_decay, checkpoints)
+            self._keep(training if self.warm_start else None)
         return self
 
-    def _fit(self, X: np.ndarray) -> None:
-        self._format = learn_format(X, self.image_shape, self.data_format, self.value_range)
-        self.input_shape_ = self._format.shape
-        source = ArraySource(X, self._format)
-        device = runtime.resolve_device(self.device)
-        self.precision_ = runtime.resolve_precision(self.precision, device)
-        self.n_threads_ = torch.get_num_threads()
-        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        rng = torch.Generator().manual_seed(self._seed)
-        nets = self._build(self._format.shape, rng)
-        features = self._extractor(SimpleNamespace(**nets))  # raises for layers not there
-        if processes.rank():
-            rng.manual_seed(self._seed + processes.rank())  # equal weights, noise of its own
-        players = Players(
-            {role: net.to(device) for role, net in nets.items()},
-            self._make_optimizer,
-            critics=self._critics,
-            penalties=self._penalties(),
-            clip_grad_norm=self.clip_grad_norm,
-            ema_decay=self.ema_decay,
-            rng=rng,
-        )
-        plan = Plan(
-            resolve_epochs(self.n_epochs, n_batches(len(source), self.batch_size), len(source)),
-            self.batch_size, self.lr_decay, device,
-            self.precision_, self.verbose, type(self).__name__,
-        )  # fmt: skip
-        history: list[dict[str, float]] = []
-        draw = functools.partial(self._draw, rng=rng)
-        playing = SimpleNamespace(**players.nets, features=features)
-        train(self._step, playing, players, source, draw, plan, history)
-        self.history_ = history
-        self.n_epochs_ = len(history)
-        self.n_steps_ = self.n_epochs_ * n_batches(len(source), self.batch_size)
-        self._roles = tuple(nets)
-        for role, net in players.finished().items():
-            setattr(self, f"{role}_", net)
-        self._measure_batchnorm(source, device)
-        self.n_features_out_ = features.n_features
+    @callbacks.with_callbacks
+    def partial_fit(self, X, y=None):
+        """Train for one pass over these rows, after those of earlier calls.
 
-    def _measure_batchnorm(self, source: ArraySource, device: torch.device) -> None:
-        """Batch-norm statistics from one pass over the rows, in their order, and prior draws."""
-        nets = self._nets()
-        keep = self._critics if self.bn_stats == "running" else ()
-        layers_of = [net for role, net in vars(nets).items() if role not in keep]
-        rng = torch.Generator().manual_seed(self._seed)
+        Scaling (value range, or columns' means) is that of the first call. `n_epochs`, `lr_decay`
+        and checkpoints play no part. Batch-norm statistics are averaged over the rows of all
+        calls.
 
-        def run(rows):
-            x = source.batch(rows).to(device)
-            with runtime.autocast(self.precision_, device):
-                self._refresh(nets, x, self._draw(len(x), rng).to(device))
+        Parameters
+        ----------
+        X : array-like, as in `fit`
+        y : ignored
 
-        rows = split_rows(np.arange(len(source)), self.batch_size)
-        batchnorm.measure(layers_of, (slice(r[0], r[-1] + 1) for r in rows), run)
+        Returns
+        -------
+        self
+        """
+        with self._keeping_earlier_fit():
+            check_settings(self)
+            self._check()
+            state = getattr(self, "_training", None)
+            if state is None and hasattr(self, "_roles"):
+                raise ValueError(
+                    "partial_fit cannot go on from this fit, whose optimizers are gone: set "
+                    "warm_start=True before fit, or begin with partial_fit."
+                )
+            source = self._source(X, going_on=state is not None)
+            earlier = vars(self._nets()).values() if state is not None else ()
+            training = Training(self, source, state)
+            training.run(len(training.history) + 1, None, earlier=earlier)
+            self._keep(training)
+        return self
 
-    def _make_optimizer(self, role: str, parameters: list[Tensor]) -> torch.optim.Optimizer:
-        own = getattr(self, f"{role}_lr", None)
-        lr = self.lr if own is None else own
-        return runtime.make_optimizer(
-            self.optimizer, parameters, lr=lr, betas=self.betas, weight_decay=self.weight_decay
-        )
+    def _source(self, X, *, going_on: bool) -> ArraySource:
+        X = self._validate(X, reset=not going_on)
+        if not going_on:
+            self._format = learn_format(X, self.image_shape, self.data_format, self.value_range)
+            self.input_shape_ = self._format.shape
+        elif len(X) < 2:
+            raise ValueError("X has 1 sample: training needs at least 2.")
+        return ArraySource(X, self._format)
+
+    def _keep(self, training: Training | None) -> None:
+        """Keep what it takes to go on from here; or nothing, so that optimizers are gone."""
+        self.__dict__.pop("_training", None)
+        if training is not None:
+            self._training = checkpoint.encode(training.state())
 
     def _draw(self, n: int, rng: torch.Generator) -> Tensor:
         """n draws (n, latent_dim) from the prior: U(-1, 1) or N(0, 1)."""
@@ -164,15 +165,31 @@ class BaseGAN(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         try:
             yield
         except BaseException:
-            self.__dict__ = before
+            # scikit-learn still has to take its callbacks down.
+            now = self.__dict__.items()
+            self.__dict__ = before | {k: v for k, v in now if k.startswith(("_skl", "_callback"))}
             raise
 
-    def _validate(self, X, *, reset: bool) -> np.ndarray:
+    def _validate(self, X, *, reset: bool) -> np.ndarray | LazyImages:
+        X = as_lazy(X)
+        if isinstance(X, LazyImages):
+            return self._validate_lazy(X, reset=reset)
         X = validate_data(
             self, X, reset=reset, dtype="numeric", allow_nd=True,
             ensure_min_samples=2 if reset else 1,
         )  # fmt: skip
         if not reset:
+            self._format.check(X)
+        return X
+
+    def _validate_lazy(self, X: LazyImages, *, reset: bool) -> LazyImages:
+        """What `validate_data` would do, without decoding a single image."""
+        if reset and len(X) < 2:
+            raise ValueError(f"X has {len(X)} sample(s): training needs at least 2 images.")
+        if reset:
+            self.n_features_in_ = X.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+        else:
             self._format.check(X)
         return X
 
@@ -205,9 +222,11 @@ class BaseGAN(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         device = self._device()
         size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_)
         out: np.ndarray | None = None
-        for i in range(0, len(X), size):
+        starts = range(0, len(X), size)
+        parts = source.batches(slice(i, i + size) for i in starts)
+        for i, x in zip(starts, parts, strict=True):
             with runtime.autocast(self.precision_, device):
-                part = module(source.batch(slice(i, i + size)).to(device)).float().cpu().numpy()
+                part = module(x.to(device)).float().cpu().numpy()
             if out is None:
                 out = np.empty((len(X), *part.shape[1:]), np.float32)
             out[i : i + size] = part

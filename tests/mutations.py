@@ -34,24 +34,24 @@ def frozen_generator():
 def batch_norm_left_in_training_mode():
     from torch import nn
 
-    from skgan.base import BaseGAN
+    from skgan.training import Training
 
-    measure = BaseGAN._measure_batchnorm
+    measure = Training._measure_batchnorm
 
-    def forgetful(self, *args):
-        measure(self, *args)
-        for net in vars(self._nets()).values():
+    def forgetful(self, nets, earlier):
+        measure(self, nets, earlier)
+        for net in nets.values():
             for m in net.modules():
                 if isinstance(m, nn.modules.batchnorm._BatchNorm):
                     m.train()
 
-    BaseGAN._measure_batchnorm = forgetful
+    Training._measure_batchnorm = forgetful
 
 
 def batch_norm_never_measured():
-    from skgan.base import BaseGAN
+    from skgan.training import Training
 
-    BaseGAN._measure_batchnorm = lambda self, *args: None
+    Training._measure_batchnorm = lambda self, *args: None
 
 
 def shuffled_rows_in_transform():

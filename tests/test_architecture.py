@@ -12,9 +12,10 @@ ROOT = Path(__file__).parents[1]
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
     "methods": "skgan.base skgan.nn skgan.losses skgan.penalties torch numpy",
-    "base": "skgan.settings skgan.engine skgan.data skgan.persistence skgan.metrics skgan.nn "
-    "torch numpy sklearn joblib",
-    "settings": "skgan.engine",
+    "base": "skgan.settings skgan.training skgan.engine skgan.data skgan.persistence "
+    "skgan.metrics skgan.nn skgan.version torch numpy sklearn joblib",
+    "training": "skgan.settings skgan.engine skgan.data numpy torch sklearn",
+    "settings": "skgan.engine torch",
     "engine": "skgan.losses skgan.penalties skgan.augment skgan.metrics numpy torch tqdm",
     "nn": "torch",
     "losses": "torch",
@@ -22,11 +23,13 @@ ROOMS = {
     "augment": "torch",
     "metrics": "torch",
     "data": "numpy torch torchvision PIL",
-    "persistence": "skgan.nn torch safetensors",
+    "persistence": "skgan.nn skgan.data skgan.version numpy torch safetensors sklearn",
     "utils": "numpy torch sklearn",
+    "version": "",
 }
 # Specs of networks are estimators, so that their settings can be searched.
-EXCEPTIONS = {"skgan/nn/specs.py": "sklearn.base"}
+# scikit-learn's callbacks are met in one thin module.
+EXCEPTIONS = {"skgan/nn/specs.py": "sklearn.base", "skgan/engine/callbacks.py": "sklearn.callback"}
 # These know skgan by its public modules only; what else they import is their own business.
 OUTER = {"evaluation", "inspection", "tools", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}

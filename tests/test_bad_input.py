@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from skgan.base import BaseGAN
+from skgan.training import Training
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def no_training(monkeypatch):
     def trained(*_args):
         raise AssertionError("training began")
 
-    monkeypatch.setattr("skgan.base.train", trained)
+    monkeypatch.setattr("skgan.training.train", trained)
 
 
 BAD = {
@@ -53,6 +53,11 @@ BAD = {
     "value_range": [(1, 0), "unit"],
     "image_shape": [(3, 3), "8x8", (1, 7, 7)],
     "transform_batch_size": [0, "big"],
+    "checkpoint_every": [0],
+    "checkpoint_keep": [0, None],
+    "resume": ["yes", "must"],
+    "on_interrupt": ["ignore"],
+    "warm_start": ["yes"],
 }
 
 
@@ -156,7 +161,7 @@ def test_an_interrupt_keeps_the_earlier_fit(small, digits, monkeypatch):
     def interrupted(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(BaseGAN, "_measure_batchnorm", interrupted)
+    monkeypatch.setattr(Training, "_measure_batchnorm", interrupted)
     with pytest.raises(KeyboardInterrupt):
         est.fit(X[:50])
     assert np.array_equal(est.transform(X), features)

@@ -18,8 +18,9 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+from skgan import DCGANSpec
 from skgan.engine.players import Players
+from skgan.training import Training
 
 BUILDERS = {
     "images": {},
@@ -249,11 +250,13 @@ def test_pipeline_union_columns_frozen(small, digits):
 
 def test_pipeline_memory_is_a_cache_hit(small, digits, tmp_path, monkeypatch):
     X, y = digits
-    fits = []
-    train = DCGANDiscriminatorFeatures._fit
-    monkeypatch.setattr(
-        DCGANDiscriminatorFeatures, "_fit", lambda self, X: (fits.append(1), train(self, X))[1]
-    )
+    fits, run = [], Training.run
+
+    def counting(self, *args, **settings):
+        fits.append(1)
+        run(self, *args, **settings)
+
+    monkeypatch.setattr(Training, "run", counting)
     for _ in range(2):
         pipe = Pipeline(
             [("features", small(image_shape=(8, 8))), ("svm", LinearSVC())], memory=str(tmp_path)

@@ -1,7 +1,9 @@
 """Arrays: how X is an image or a table, learnt at fit; batches from it, and the way back."""
 
+import hashlib
 import math
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..utils.checks import check_choice, check_number
+from .sources import LazyImages, read_ahead
 
 SMALLEST_SIDE = 8  # pixels
 USUAL_CHANNELS = (1, 3, 4)
@@ -109,7 +112,7 @@ class DataFormat:
 
 
 class ArraySource:
-    """The rows of an array (or memmap), encoded batch by batch."""
+    """The rows of an array, a memmap or `LazyImages`, encoded batch by batch."""
 
     def __init__(self, X: np.ndarray, data_format: DataFormat):
         self.X = X
@@ -119,7 +122,22 @@ class ArraySource:
         return len(self.X)
 
     def batch(self, rows: np.ndarray | slice) -> Tensor:
-        return self.format.encode(self.X[rows])
+        return self.format.encode(np.asarray(self.X[rows]))
+
+    def batches(self, rows: Iterable[np.ndarray | slice]) -> Iterator[Tensor]:
+        """Batches in order; images that must be decoded are decoded one batch ahead."""
+        if isinstance(self.X, LazyImages):
+            return read_ahead(rows, self.batch)
+        return map(self.batch, rows)
+
+    def fingerprint(self) -> str:
+        """A digest of shape, type and values."""
+        if isinstance(self.X, LazyImages):
+            return self.X.fingerprint()
+        digest = hashlib.sha256(f"{self.X.shape} {self.X.dtype}".encode())
+        for chunk in _chunks(self.X):
+            digest.update(np.ascontiguousarray(chunk).tobytes())
+        return digest.hexdigest()[:16]
 
 
 def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> DataFormat:
@@ -226,7 +244,7 @@ def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
 
 def _chunks(X: np.ndarray):
     step = max(1, CHUNK_VALUES // max(1, math.prod(X.shape[1:])))
-    return (X[i : i + step] for i in range(0, len(X), step))
+    return (np.asarray(X[i : i + step]) for i in range(0, len(X), step))
 
 
 def _extremes(X: np.ndarray) -> tuple[float, float]:

@@ -19,16 +19,26 @@ def batch_norms(nets: Iterable[nn.Module]) -> list[_BatchNorm]:
 
 
 @torch.no_grad()
-def measure(nets: Iterable[nn.Module], passes: Iterable[Any], run: Callable[[Any], None]) -> None:
+def measure(
+    nets: Iterable[nn.Module],
+    passes: Iterable[Any],
+    run: Callable[[Any], None],
+    earlier: Iterable[nn.Module] = (),
+) -> None:
     """Set the statistics to their plain averages over `passes`, each given to `run`.
 
     While they are collected every layer normalises by its own batch, as in training; all else
-    is in eval mode.
+    is in eval mode. The averages go on from those of the networks in `earlier`, if given.
     """
     layers = batch_norms(nets)
     if not layers:
         return
     with _collecting(layers):
+        for layer, old in zip(layers, batch_norms(earlier), strict=False):
+            layer.load_state_dict(
+                {k: v for k, v in old.state_dict().items() if k not in ("weight", "bias")},
+                strict=False,
+            )
         for item in passes:
             run(item)
 

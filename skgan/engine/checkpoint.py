@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,11 +35,20 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
             for role, optimizer in players.optimizers.items()
         },
         "n_updates": dict(players.n_updates),
+        "n_steps": players.n_steps,
     }  # fmt: skip
 
 
-def put_back(players: Players, history: list[dict[str, float]], state: State) -> None:
-    """The inverse of `take`, into players just built for the same networks."""
+def put_back(players: Players, history: list[dict[str, float]], state: State | bytes) -> int:
+    """The inverse of `take`, into players just built for the same networks; returns the seed."""
+    state = decode(state) if isinstance(state, bytes) else state
+    shapes = {r: [tuple(v.shape) for v in n.state_dict().values()] for r, n in players.nets.items()}
+    saved = {r: [tuple(v.shape) for v in n.values()] for r, n in state["nets"].items()}
+    if shapes != saved:
+        raise ValueError(
+            "the networks are not those of the training that is to go on: keep generator, "
+            "discriminator, norm and latent_dim, or start anew with warm_start=False."
+        )
     history[:] = [dict(row) for row in state["history"]]
     players.rng.set_state(state["rng"])
     for role, net in players.nets.items():
@@ -50,7 +60,21 @@ def put_back(players: Players, history: list[dict[str, float]], state: State) ->
         for mean, saved in zip(players.ema[role], state["ema"][role].values(), strict=False):
             mean.copy_(saved)
     players.n_updates = dict(state["n_updates"])
+    players.n_steps = state["n_steps"]
     players.settle_buffers()
+    return state["seed"]
+
+
+def encode(state: State) -> bytes:
+    """A state as bytes, readable with `torch.load(..., weights_only=True)`."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def decode(content: bytes) -> State:
+    """The inverse of `encode`."""
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
 def _cpu(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -113,7 +137,9 @@ class Checkpoints:
             if found is None:
                 continue
             theirs = found["identity"]
-            names = [k for k in {**theirs, **self.identity} if theirs.get(k) != self.identity.get(k)]
+            names = [
+                k for k in {**theirs, **self.identity} if theirs.get(k) != self.identity.get(k)
+            ]
             parts = [f"{k}={theirs.get(k)} there, {self.identity.get(k)} now" for k in names]
             return f" ({path.parent.name} has {'; '.join(parts)})"
         return None
@@ -122,10 +148,8 @@ class Checkpoints:
         """Write atomically: a reader sees the whole file or none; then drop the oldest ones."""
         self.folder.mkdir(parents=True, exist_ok=True)
         epoch = len(state["history"])
-        buffer = io.BytesIO()
-        torch.save({"identity": self.identity, "state": state}, buffer)
         path = self.folder / f"epoch-{epoch:06d}{SUFFIX}"
-        write_atomically(path, buffer.getvalue())
+        write_atomically(path, encode({"identity": self.identity, "state": state}))
         for old in _newest_first(self.folder)[self.keep :]:
             old.unlink(missing_ok=True)
 
@@ -156,7 +180,7 @@ def _newest_first(folder: Path, pattern: str = "*") -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        return decode(path.read_bytes())
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         warnings.warn(f"checkpoint {path} cannot be read ({error}); passed over.", stacklevel=3)
         return None

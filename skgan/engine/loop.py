@@ -1,9 +1,12 @@
 """Epochs over shuffled batches: a loop that knows nothing of the game it trains."""
 
+import contextlib
 import math
 import multiprocessing
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +23,7 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, rows: np.ndarray | slice) -> Tensor: ...
+    def batches(self, rows: Iterable[Any]) -> Iterator[Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Plan:
     precision: str
     verbose: int = 0
     name: str = "fit"
+    on_interrupt: str = "raise"
 
 
 def n_batches(n: int, batch_size: int) -> int:
@@ -74,32 +78,38 @@ def train(
     draw: Callable[[int], Tensor],
     plan: Plan,
     history: list[dict[str, float]],
+    after_epoch: Callable[[], bool],
 ) -> None:
     """Play until `history` has `plan.n_epochs` rows; each epoch appends one.
 
     `step(nets, batch, update)` plays one minibatch with the networks of `players`, which `nets`
-    holds as attributes.
+    holds as attributes. `after_epoch` is called behind each epoch and stops the training by
+    returning True.
     """
-    steps_an_epoch = n_batches(len(source), plan.batch_size)
     for net in players.nets.values():
         net.train()
-    with _progress(plan, done=len(history)) as bar:
+    with _progress(plan, done=len(history)) as bar, _interrupts(plan.on_interrupt) as interrupted:
         for epoch in range(len(history), plan.n_epochs):
             started = time.perf_counter()
             players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
             order = torch.randperm(len(source), generator=players.rng).numpy()
-            for i, rows in enumerate(split_rows(order, plan.batch_size)):
-                x = source.batch(rows).to(plan.device, non_blocking=True)
+            for x in source.batches(split_rows(order, plan.batch_size)):
+                x = x.to(plan.device, non_blocking=True)
+                players.n_steps += 1
                 batch = Batch(
-                    x, epoch * steps_an_epoch + i + 1, epoch + 1,
+                    x, players.n_steps, epoch + 1,
                     lambda n=len(x): draw(n).to(plan.device, non_blocking=True),
                 )  # fmt: skip
                 with autocast(plan.precision, plan.device):
                     step(nets, batch, players.update)
+                if interrupted():
+                    return
             row = _epoch_row(players, epoch + 1, len(source), time.perf_counter() - started)
             history.append(row)
             bar.update(1)
             bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.endswith("_loss")})
+            if after_epoch():
+                return
 
 
 def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str, float]:
@@ -119,6 +129,31 @@ def _diverged(what: str, role: str, epoch: int, value: float) -> None:
         f"the {what} of network {role!r} became {value} in epoch {epoch}: lower the learning "
         "rate, set clip_grad_norm, or look for extreme values in X."
     )
+
+
+@contextlib.contextmanager
+def _interrupts(on_interrupt: str) -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C was pressed; "raise" leaves Ctrl-C as it is.
+
+    With "stop" the first Ctrl-C is noted and training ends behind the minibatch under way; a
+    second one interrupts at once. Signals reach the main thread only.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if on_interrupt == "raise" or not main:
+        yield lambda: False
+        return
+    pressed: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number, _frame):
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _NoBar:

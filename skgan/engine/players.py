@@ -62,7 +62,8 @@ class Players:
         self.meters = Meters()
         self._watch = {role: Watch(self.nets[role]) for role in critics}
         self._buffer_slots = {role: _buffer_slots(net) for role, net in self.nets.items()}
-        self._buffers = {role: self._read_buffers(role) for role in self.nets}
+        self.n_steps = 0
+        self.settle_buffers()
 
     def update(self, **losses: Tensor) -> None:
         """Move the named networks, each down its own loss.
@@ -165,6 +166,10 @@ class Players:
             with torch.no_grad():
                 self.ema_step(self.ema[role], params, self.n_updates[role])
 
+    def settle_buffers(self) -> None:
+        """Take every network's buffers as they are now for those that `update` puts back."""
+        self._buffers = {role: self._read_buffers(role) for role in self.nets}
+
     def _read_buffers(self, role: str) -> list[Tensor]:
         return [getattr(module, name).clone() for module, name in self._buffer_slots[role]]
 
@@ -184,8 +189,9 @@ class Players:
     def finished(self) -> dict[str, nn.Module]:
         """Copies of the networks for use: averaged weights if asked for, in eval mode."""
         for watch in self._watch.values():
-            watch.remove()
+            watch.remove()  # or the copies would be watched as well
         nets = copy.deepcopy(self.nets)
+        self._watch = {role: Watch(self.nets[role]) for role in self._watch}
         for role, net in nets.items():
             net.zero_grad(set_to_none=True)
             with torch.no_grad():

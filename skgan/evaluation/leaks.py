@@ -55,11 +55,9 @@ class Watch:
                 "and depend on nothing but the row itself."
             )
 
-    def after_control(
-        self, summary: Sequence[dict[str, Any]], chance: float, n_classes: int
-    ) -> None:
+    def after_control(self, summary: Sequence[dict[str, Any]], settings: Mapping[str, Any]) -> None:
         """Look at accuracies with permuted labels. Never raises: that would lose the result."""
-        for row in controls_above_chance(summary, chance, n_classes):
+        for row in controls_above_chance(summary, settings["chance"], settings["n_classes"]):
             message = (
                 f"{row['representation']!r} reaches {row['mean']:.3f} with permuted labels "
                 f"(n_labels={row['n_labels']!r}), more than chance; the classifier knows labels "
@@ -108,11 +106,11 @@ def label_parameters(estimator: Any, labels: Sequence[np.ndarray]) -> list[str]:
 
 
 def _same_classes(value: Any, y: np.ndarray) -> bool:
-    if not hasattr(value, "__len__") or isinstance(value, str) or len(value) != len(y):
-        return False
     try:
+        if isinstance(value, str) or len(value) != len(y):
+            return False
         value = np.asarray(value)
-    except ValueError:  # a ragged list is no list of labels
+    except (TypeError, AttributeError, ValueError):  # no length, none before fit, or ragged
         return False
     n_classes = len(np.unique(y))
     if value.ndim == 2 and value.shape[1] == n_classes:

@@ -94,7 +94,8 @@ def probe(
     scaling : sequence of {"none", "standard"}, default=("none", "standard")
         What to choose from: features as they are, or standardised by the labelled rows.
     control : bool, default=False
-        Also fit every classifier with the draw's labels permuted. See the notes.
+        Also fit every classifier with the draw's labels permuted. See the notes. Such labels take
+        the SVM much longer than true ones.
     on_leak : {"raise", "warn", "ignore"}, default="raise"
         What to do when a check for leaks finds something; the last two write it to the result's
         `warnings`. The control comes last and never raises. See the notes.
@@ -159,18 +160,12 @@ def probe(
     baselines = _several("baselines", baselines, BASELINES)
     named = check_extractors(extractors, baselines)
     y, y_test = _check_data(X, y, X_test, y_test)
-    n_classes = len(np.unique(y))
-    check_number("selection_rows", selection_rows, low=2 * n_classes, integer=True)
     protocol = Protocol(
-        y=y,
-        y_test=y_test,
+        y=y, y_test=y_test, recipe=make_recipe(classifier, param_grid, seed),
         draws=draw_labels(y, _check_budgets(n_labels), n_draws, selection_rows, rng),
-        recipe=make_recipe(classifier, param_grid, seed),
         scalings=_several("scaling", scaling, SCALINGS, at_least=1),
-        choose_once=selection == "first",
-        control=bool(control),
-        n_jobs=n_jobs,
-    )
+        choose_once=selection == "first", control=bool(control), n_jobs=n_jobs,
+    )  # fmt: skip
     _check_choosable(protocol)
     watch = Watch(on_leak)
     watch.before_fit(named, X, y, X_test, y_test)
@@ -184,19 +179,15 @@ def probe(
     for name, estimator in make_baselines(baselines, named, width, X, seed):
         judged[name] = judge(name, estimator)
 
+    records = [record for found, _ in judged.values() for record in found]
+    fit_rows = {name: n_rows for name, (_, n_rows) in judged.items()}
     settings = {
         "n_draws": n_draws, "selection": selection, "selection_rows": selection_rows,
         "random_state": random_state,
     } | protocol.settings  # fmt: skip
-    result = ProbeResult(
-        records=[record for records, _ in judged.values() for record in records],
-        fit_rows={name: n_rows for name, (_, n_rows) in judged.items()},
-        reference=reference,
-        settings=settings,
-        warnings=watch.found,
-    )
+    result = ProbeResult(records, fit_rows, reference, settings, watch.found)
     if control:
-        watch.after_control(result.summary("control_accuracy"), protocol.chance, n_classes)
+        watch.after_control(result.summary("control_accuracy"), settings)
     return result
 
 

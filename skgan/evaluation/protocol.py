@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
+from ..utils.checks import check_number
 from .classifiers import Choice, Recipe, folds, score_candidates, score_choice
 from .splits import check_class_sizes, draw_balanced
 
@@ -140,10 +141,12 @@ def draw_labels(
     rng: np.random.RandomState,
 ) -> list[Draw]:
     """The labelled rows of every budget and draw."""
+    n_classes = len(np.unique(y))
+    # Two rows of each class are the least that folds can be made of.
+    check_number("selection_rows", selection_rows, low=2 * n_classes, integer=True)
     for budget in budgets:
         if not isinstance(budget, str):
             check_class_sizes(y, budget)
-    per_class = selection_rows // len(np.unique(y))
     draws = []
     for budget in budgets:
         for number in range(1 if isinstance(budget, str) else n_draws):
@@ -152,6 +155,6 @@ def draw_labels(
                 rows = draw_balanced(y, budget, rng)
             search_rows = rows
             if len(rows) > selection_rows:
-                search_rows = rows[draw_balanced(y[rows], per_class, rng)]
+                search_rows = rows[draw_balanced(y[rows], selection_rows // n_classes, rng)]
             draws.append(Draw(budget, number, rows, search_rows, int(rng.randint(2**31 - 1))))
     return draws

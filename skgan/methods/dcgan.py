@@ -103,6 +103,21 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         Bound on the norm of each network's gradient.
     ema_decay : float or None, default=None
         Decay per step of a moving average of the weights, which is then used after `fit`.
+    warm_start : bool, default=False
+        Whether the next `fit` goes on where this one ends, with optimizers and random state;
+        `n_epochs` is the total then. With `lr_decay` 5 + 5 epochs do not equal 10.
+    checkpoint_dir : path or None, default=None
+        Folder for checkpoints. Fits of different parameters or data may share it.
+    checkpoint_every : int, default=1
+        Epochs between checkpoints; the last epoch has one too.
+    checkpoint_keep : int, default=2
+        How many of the newest are kept.
+    resume : {"auto", "never", "must"}, default="auto"
+        Go on from the newest checkpoint of the same fit (class, version, parameters, data):
+        if there is one, never, or with an error if there is none.
+    on_interrupt : {"raise", "stop"}, default="raise"
+        What Ctrl-C does: end `fit` without a result, or end training behind the minibatch under
+        way and keep what was learnt (`n_epochs_` counts whole epochs).
     device : str, default="auto"
         "auto" is CUDA, then MPS, then the CPU.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
@@ -158,6 +173,8 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         n_epochs="auto", batch_size=128, optimizer="adam", lr=2e-4, generator_lr=None,
         discriminator_lr=None, betas=(0.5, 0.999), weight_decay=2.5e-5, lr_decay=None,
         clip_grad_norm=None, ema_decay=None,
+        warm_start=False, checkpoint_dir=None, checkpoint_every=1, checkpoint_keep=2,
+        resume="auto", on_interrupt="raise",
         device="auto", precision="auto", transform_batch_size="auto", random_state=None,
         verbose=0,
     ):  # fmt: skip
@@ -191,6 +208,12 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         self.lr_decay = lr_decay
         self.clip_grad_norm = clip_grad_norm
         self.ema_decay = ema_decay
+        self.warm_start = warm_start
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
+        self.checkpoint_keep = checkpoint_keep
+        self.resume = resume
+        self.on_interrupt = on_interrupt
         self.device = device
         self.precision = precision
         self.transform_batch_size = transform_batch_size

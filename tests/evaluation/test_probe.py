@@ -10,6 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -386,7 +387,11 @@ def test_labels_in_the_constructor_are_caught(data, part, disguise):
     assert LOG == []
 
 
-@pytest.mark.parametrize("value", [[1, 2], "word", np.arange(300), [[1], [2, 3]], None, np.eye(4)])
+@pytest.mark.parametrize(
+    "value",
+    [[1, 2], "word", np.arange(300), [[1], [2]] * 149 + [[], 1], None, np.eye(4), 3.0,
+     np.array(1), RandomForestClassifier(), {"a": 1}],
+)  # fmt: skip
 def test_other_parameters_are_not_taken_for_labels(data, value):
     ignore = FunctionTransformer(lambda X, v: X.reshape(len(X), -1), kw_args={"v": value})
     assert quick(ignore, data).warnings == []

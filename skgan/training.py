@@ -1,0 +1,129 @@
+"""A fit in progress: an estimator's networks as players, trained and then handed back to it."""
+
+import functools
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from .data.arrays import ArraySource
+from .engine import batchnorm, callbacks, checkpoint, processes, runtime
+from .engine.checkpoint import Checkpoints
+from .engine.loop import Plan, split_rows, train
+from .engine.players import Players
+from .settings import check_epochs_left
+
+
+class Training:
+    """The networks of an estimator's game, begun anew or going on from a state.
+
+    Parameters
+    ----------
+    estimator : BaseGAN
+        Its hooks are called, its parameters read; `finish` sets its fitted attributes.
+    source : ArraySource
+    state : dict, bytes or None
+        Of an earlier training of the same networks (`engine.checkpoint.take`).
+    """
+
+    def __init__(self, estimator: Any, source: ArraySource, state: Any = None):
+        self.estimator, self.source = estimator, source
+        self.device = runtime.resolve_device(estimator.device)
+        self.precision = runtime.resolve_precision(estimator.precision, self.device)
+        self.seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        rng = torch.Generator().manual_seed(self.seed)
+        nets = estimator._build(source.format.shape, rng)
+        self.features = estimator._extractor(SimpleNamespace(**nets))  # raises for bad layers
+        if processes.rank():
+            rng.manual_seed(self.seed + processes.rank())  # equal weights, noise of its own
+        self.players = Players(
+            {role: net.to(self.device) for role, net in nets.items()},
+            self._make_optimizer,
+            critics=estimator._critics,
+            penalties=estimator._penalties(),
+            clip_grad_norm=estimator.clip_grad_norm,
+            ema_decay=estimator.ema_decay,
+            rng=rng,
+        )
+        self.history: list[dict[str, float]] = []
+        self.went_on = state is not None
+        if state is not None:
+            self.seed = checkpoint.put_back(self.players, self.history, state)
+
+    def _make_optimizer(self, role: str, parameters: list[Tensor]) -> torch.optim.Optimizer:
+        e = self.estimator
+        own = getattr(e, f"{role}_lr", None)
+        lr = e.lr if own is None else own
+        return runtime.make_optimizer(
+            e.optimizer, parameters, lr=lr, betas=e.betas, weight_decay=e.weight_decay
+        )
+
+    def run(
+        self, n_epochs: int, lr_decay: str | None, checkpoints: Checkpoints | None = None,
+        earlier: Iterable[nn.Module] = (),
+    ) -> None:  # fmt: skip
+        """Train until `n_epochs` are done in all, then set the estimator's fitted attributes."""
+        e, history = self.estimator, self.history
+        check_epochs_left(n_epochs, len(history), warm=self.went_on and checkpoints is None)
+        finish = functools.partial(self.finish, list(earlier))
+        report = callbacks.Report(e, self.source.X, n_epochs - len(history), finish)
+
+        def after_epoch() -> bool:
+            last = len(history) == n_epochs
+            if checkpoints and (last or len(history) % e.checkpoint_every == 0):
+                checkpoints.write(self.state())
+            return report.epoch_done(history[-1])
+
+        plan = Plan(
+            n_epochs, e.batch_size, lr_decay, self.device, self.precision, e.verbose,
+            type(e).__name__, e.on_interrupt,
+        )  # fmt: skip
+        draw = functools.partial(e._draw, rng=self.players.rng)
+        nets = SimpleNamespace(**self.players.nets, features=self.features)
+        train(e._step, nets, self.players, self.source, draw, plan, history, after_epoch)
+        finish()
+        report.fit_done()
+
+    def state(self) -> checkpoint.State:
+        """Everything that the next epoch depends on."""
+        return checkpoint.take(self.players, self.history, self.seed)
+
+    def finish(self, earlier: list[nn.Module]) -> None:
+        """Set the fitted attributes to what has been learnt so far; training may go on."""
+        e = self.estimator
+        nets = self.players.finished()
+        self._measure_batchnorm(nets, earlier)
+        for role, net in nets.items():
+            setattr(e, f"{role}_", net)
+        e._roles = tuple(nets)
+        e.n_features_out_ = self.features.n_features
+        e.history_ = [dict(row) for row in self.history]
+        e.n_epochs_, e.n_steps_ = len(self.history), self.players.n_steps
+        e.n_threads_, e.precision_ = torch.get_num_threads(), self.precision
+
+    def _measure_batchnorm(self, nets: dict[str, nn.Module], earlier: list[nn.Module]) -> None:
+        """Batch-norm statistics from one pass over the rows, in their order, and prior draws.
+
+        They go on from those of the networks in `earlier`, if there are any.
+        """
+        e = self.estimator
+        keep = e._critics if e.bn_stats == "running" else ()
+        measured = [i for i, role in enumerate(nets) if role not in keep]
+        namespace = SimpleNamespace(**nets)
+        rng = torch.Generator().manual_seed(self.seed)
+
+        def run(x: Tensor) -> None:
+            with runtime.autocast(self.precision, self.device):
+                e._refresh(namespace, x.to(self.device), e._draw(len(x), rng).to(self.device))
+
+        rows = split_rows(np.arange(len(self.source)), e.batch_size)
+        batchnorm.measure(
+            [list(nets.values())[i] for i in measured],
+            self.source.batches(slice(r[0], r[-1] + 1) for r in rows),
+            run,
+            [earlier[i] for i in measured] if earlier else (),
+        )
