@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
@@ -172,6 +173,8 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
 
     def _validate(self, X, *, reset: bool) -> np.ndarray | LazyImages:
         X = as_lazy(X)
+        if isinstance(X, Tensor):
+            X = X.numpy(force=True)
         if isinstance(X, LazyImages):
             return self._validate_lazy(X, reset=reset)
         X = validate_data(
@@ -209,14 +212,16 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
         Returns
         -------
         ndarray of shape (n, n_features_out_), float32
-            Row i depends on row i of X alone.
+            Row i depends on row i of X alone. A DataFrame after `set_output`; a tensor on the
+            device of X where X is one and scikit-learn's `array_api_dispatch` is on.
         """
         return self._apply(self._extractor, X)
 
     @torch.no_grad()
-    def _apply(self, pick: Callable[[Any], Callable[[Tensor], Tensor]], X) -> np.ndarray:
+    def _apply(self, pick: Callable[[Any], Callable[[Tensor], Tensor]], X) -> Any:
         """What `pick` takes from the networks, on all rows of X, as one float32 array."""
         module = pick(self._nets())
+        tensor_device = X.device if isinstance(X, Tensor) else None
         X = self._validate(X, reset=False)
         source = ArraySource(X, self._format)
         device = self._device()
@@ -231,6 +236,8 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
                 out = np.empty((len(X), *part.shape[1:]), np.float32)
             out[i : i + size] = part
         assert out is not None  # validation lets no empty X through
+        if tensor_device is not None and get_config()["array_api_dispatch"]:
+            return torch.from_numpy(out).to(tensor_device)
         return out
 
     def _device(self) -> torch.device:

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import os
 import pickle
 import subprocess
 import sys
@@ -287,13 +288,35 @@ def test_cross_validation_scores_are_repeatable(small, digits):
     assert np.array_equal(*scores)
 
 
-def test_set_output(small, digits):
-    pandas = pytest.importorskip("pandas")
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_set_output(small, digits, library):
+    frames = pytest.importorskip(library)
     X, _ = digits
-    est = small(image_shape=(8, 8)).set_output(transform="pandas").fit(X)
+    est = small(image_shape=(8, 8)).set_output(transform=library).fit(X)
     frame = est.transform(X)
-    assert isinstance(frame, pandas.DataFrame)
+    assert isinstance(frame, frames.DataFrame)
     assert list(frame.columns) == list(est.get_feature_names_out())
+
+
+def test_tensors_pass_through_under_array_api_dispatch(small, digits):
+    """scipy reads its switch when it is imported, so this needs a process of its own."""
+    X, _ = digits
+    est = small(image_shape=(8, 8)).fit(torch.from_numpy(X))
+    assert isinstance(est.transform(torch.from_numpy(X)), np.ndarray)
+    code = (
+        "import numpy as np, sklearn, torch, skgan\n"
+        "from sklearn.datasets import load_digits\n"
+        "X = load_digits(return_X_y=True)[0][:100]\n"
+        "est = skgan.DCGANDiscriminatorFeatures(image_shape=(8, 8), n_epochs=1, random_state=0)\n"
+        "expected = est.fit(X).transform(X)\n"
+        "with sklearn.config_context(array_api_dispatch=True):\n"
+        "    Z = est.fit(torch.from_numpy(X)).transform(torch.from_numpy(X))\n"
+        "    assert isinstance(Z, torch.Tensor) and Z.dtype == torch.float32, type(Z)\n"
+        "    assert np.array_equal(Z.numpy(), expected)\n"
+        "    assert isinstance(est.transform(X), np.ndarray)\n"
+    )
+    env = os.environ | {"SCIPY_ARRAY_API": "1"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
 
 
 def test_a_pickled_pipeline_gives_the_same_bits_in_another_process(small, digits, tmp_path):

@@ -1,0 +1,389 @@
+"""Interrupted and continued training: checkpoints, warm start, partial_fit, Ctrl-C."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+from skgan.engine import checkpoint
+from skgan.engine.batchnorm import batch_norms
+from skgan.engine.players import Players
+
+SETTINGS = {
+    "plain": {},
+    "ema, rmsprop": {"ema_decay": 0.9, "optimizer": "rmsprop"},
+    "spectral, hinge, sgd": {"norm": "spectral", "loss": "hinge", "optimizer": "sgd"},
+    "penalty": {"norm": "none", "loss": "wgan-gp", "n_critic": 2},
+    "running statistics": {"bn_stats": "running", "clip_grad_norm": 1.0},
+}
+
+
+def tensors(est):
+    return [t for r in ("generator_", "discriminator_")
+            for t in getattr(est, r).state_dict().values()]  # fmt: skip
+
+
+def same(a, b):
+    return all(torch.equal(s, t) for s, t in zip(tensors(a), tensors(b), strict=True))
+
+
+def losses(est):
+    timing = ("seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in timing} for row in est.history_]
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The number of updates done in this process."""
+    count, update = [], Players.update
+
+    def counting(self, **named):
+        count.append(named.keys())
+        update(self, **named)
+
+    monkeypatch.setattr(Players, "update", counting)
+    return count
+
+
+# ------------------------------------------------------------------ warm start
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_five_and_five_epochs_equal_ten(small, digits, steps, settings):
+    X, _ = digits
+    whole = small(image_shape=(8, 8), n_epochs=4, **settings).fit(X)
+    n_whole = len(steps)
+    parts = small(image_shape=(8, 8), n_epochs=2, warm_start=True, **settings).fit(X)
+    n_first = len(steps) - n_whole
+    parts.set_params(n_epochs=4).fit(X)
+    n_second = len(steps) - n_whole - n_first
+    assert n_first == n_second == n_whole // 2
+    assert same(whole, parts)
+    assert losses(whole) == losses(parts)
+    assert parts.n_epochs_ == 4 and parts.n_steps_ == whole.n_steps_
+    assert np.array_equal(whole.transform(X), parts.transform(X))
+    assert np.array_equal(whole.sample(3, 0), parts.sample(3, 0))
+
+
+def test_warm_start_goes_on_after_pickling_and_without_a_seed(small, digits):
+    import pickle
+
+    X, _ = digits
+    est = small(image_shape=(8, 8), n_epochs=1, warm_start=True, random_state=None).fit(X)
+    other = pickle.loads(pickle.dumps(est))
+    assert same(est.set_params(n_epochs=3).fit(X), other.set_params(n_epochs=3).fit(X))
+
+
+def test_fewer_epochs_than_done_raise_and_the_same_number_warns(small, digits, steps):
+    X, _ = digits
+    est = small(image_shape=(8, 8), n_epochs=2, warm_start=True).fit(X)
+    before, n = est.transform(X), len(steps)
+    with pytest.raises(ValueError, match="n_epochs=1 .* 2 are done already"):
+        est.set_params(n_epochs=1).fit(X)
+    with pytest.warns(UserWarning, match="nothing to do"):
+        est.set_params(n_epochs=2).fit(X)
+    assert len(steps) == n
+    assert np.array_equal(est.transform(X), before)
+
+
+def test_without_warm_start_fit_begins_anew(small, digits):
+    X, _ = digits
+    est = small(image_shape=(8, 8), n_epochs=2).fit(X)
+    assert not hasattr(est, "_training")
+    before = est.transform(X)
+    assert np.array_equal(est.fit(X).transform(X), before)
+
+
+def test_other_networks_cannot_go_on(small, digits):
+    X, _ = digits
+    est = small(image_shape=(8, 8), warm_start=True).fit(X)
+    with pytest.raises(ValueError, match="networks are not those"):
+        est.set_params(n_epochs=3, discriminator=DCGANSpec(8)).fit(X)
+    assert est.n_epochs_ == 2
+
+
+# ------------------------------------------------------------------ partial_fit
+
+
+def test_partial_fit_is_one_pass_a_call(small, digits, steps):
+    X, _ = digits
+    est = small(image_shape=(8, 8), n_epochs=50, batch_size=50)
+    for k in (1, 2, 3):
+        assert est.partial_fit(X) is est
+        assert est.n_epochs_ == len(est.history_) == k
+        assert len(steps) == k * 6 * 2
+    assert np.isfinite(est.transform(X)).all()
+
+
+def test_partial_fit_on_the_same_rows_plays_as_fit_does(small, digits):
+    X, _ = digits
+    whole = small(image_shape=(8, 8), n_epochs=3).fit(X)
+    parts = small(image_shape=(8, 8))
+    for _ in range(3):
+        parts.partial_fit(X)
+    for p, q in zip(whole.discriminator_.parameters(), parts.discriminator_.parameters(),
+                    strict=True):  # fmt: skip
+        assert torch.equal(p, q)
+
+
+def test_partial_fit_averages_statistics_over_all_rows_seen(small, digits, monkeypatch):
+    """With networks that stand still, the halves' statistics are those of the whole."""
+    X, _ = digits
+    monkeypatch.setattr(Players, "_step", lambda self, role, gradients: None)
+    settings = {"image_shape": (8, 8), "batch_size": 50, "value_range": (0, 16)}
+    whole = small(**settings).partial_fit(X)
+    halves = small(**settings).partial_fit(X[:150]).partial_fit(X[150:])
+    for a, b in zip(batch_norms([whole.discriminator_]), batch_norms([halves.discriminator_]),
+                    strict=True):  # fmt: skip
+        torch.testing.assert_close(a.running_mean, b.running_mean)
+        torch.testing.assert_close(a.running_var, b.running_var)
+        assert b.momentum == 0.1
+
+
+def test_partial_fit_after_fit_needs_warm_start(small, digits):
+    X, _ = digits
+    est = small(image_shape=(8, 8)).fit(X)
+    with pytest.raises(ValueError, match="warm_start=True"):
+        est.partial_fit(X)
+    est = small(image_shape=(8, 8), warm_start=True).fit(X).partial_fit(X)
+    assert est.n_epochs_ == 3
+
+
+# ------------------------------------------------------------------ checkpoints
+
+
+def interrupted_at(monkeypatch, n_updates):
+    """Raise KeyboardInterrupt in place of the given update."""
+    update, count = Players.update, []
+
+    def stopping(self, **named):
+        count.append(1)
+        if len(count) == n_updates:
+            raise KeyboardInterrupt
+        update(self, **named)
+
+    monkeypatch.setattr(Players, "update", stopping)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_resumed_fit_equals_an_undisturbed_one(small, digits, tmp_path, monkeypatch, settings):
+    X, _ = digits
+    whole = small(image_shape=(8, 8), n_epochs=4, **settings).fit(X)
+    est = small(image_shape=(8, 8), n_epochs=4, checkpoint_dir=tmp_path, **settings)
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 2 * 10 * 2 + 7 if "n_critic" not in settings else 2 * 15 + 7)
+        with pytest.raises(KeyboardInterrupt):
+            est.fit(X)
+    assert not hasattr(est, "discriminator_")
+    done, update = [], Players.update
+    monkeypatch.setattr(
+        Players, "update", lambda self, **named: (done.append(1), update(self, **named))[1]
+    )
+    est.fit(X)
+    assert len(done) == whole.n_steps_ // 2 * (2 if "n_critic" not in settings else 1.5)
+    assert same(whole, est) and losses(whole) == losses(est)
+
+
+def test_a_finished_fit_resumes_without_a_step(small, digits, tmp_path, steps):
+    X, _ = digits
+    first = small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
+    n = len(steps)
+    again = small(image_shape=(8, 8), checkpoint_dir=str(tmp_path), resume="must").fit(X)
+    assert len(steps) == n and same(first, again)
+    small(image_shape=(8, 8), checkpoint_dir=tmp_path, resume="never").fit(X)
+    assert len(steps) == 2 * n
+    longer = small(image_shape=(8, 8), checkpoint_dir=tmp_path, n_epochs=3).fit(X)
+    assert len(steps) == 2 * n + n // 2
+    assert same(longer, small(image_shape=(8, 8), n_epochs=3).fit(X))
+
+
+def test_the_last_k_are_kept_and_only_every_few_epochs_written(small, digits, tmp_path):
+    X, _ = digits
+    small(image_shape=(8, 8), n_epochs=7, checkpoint_dir=tmp_path, checkpoint_every=2,
+          checkpoint_keep=3).fit(X)  # fmt: skip
+    names = sorted(p.name for p in tmp_path.rglob("*.pt"))
+    assert names == ["epoch-000004.pt", "epoch-000006.pt", "epoch-000007.pt"]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_checkpoints_are_readable_without_pickle(small, digits, tmp_path):
+    small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(digits[0])
+    (path, *_) = tmp_path.rglob("*.pt")
+    content = torch.load(path, weights_only=True)
+    assert content["identity"]["estimator"] == "DCGANDiscriminatorFeatures"
+    assert len(content["state"]["history"]) in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"lr": 1e-3}, ["lr=0.0002 there, 0.001 now"]),
+        ({"discriminator": DCGANSpec(8)}, ["discriminator=DCGANSpec(width=4) there"]),
+        ({"random_state": 1}, ["random_state=0 there, 1 now"]),
+    ],
+)
+def test_another_fit_is_refused_with_the_difference_named(small, digits, tmp_path, change, words):
+    X, _ = digits
+    small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
+    other = small(image_shape=(8, 8), checkpoint_dir=tmp_path, resume="must", **change)
+    with pytest.raises(ValueError, match="resume='must'") as caught:
+        other.fit(X)
+    assert all(word in str(caught.value) for word in words)
+    with pytest.warns(UserWarning, match="starting anew"):
+        resumed = other.set_params(resume="auto").fit(X)
+    fresh = small(image_shape=(8, 8), **change).fit(X)
+    assert same(resumed, fresh)
+
+
+def test_other_data_and_versions_are_refused(small, digits, tmp_path, monkeypatch):
+    X, _ = digits
+    est = small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
+    changed = X.copy()
+    changed[7, 7] += 1
+    with pytest.raises(ValueError, match="data="):
+        est.set_params(resume="must").fit(changed)
+    monkeypatch.setattr("skgan.base.__version__", "99")
+    with pytest.raises(ValueError, match="skgan=.* there, 99 now"):
+        est.fit(X)
+
+
+def test_a_broken_checkpoint_is_passed_over(small, digits, tmp_path, steps):
+    X, _ = digits
+    whole = small(image_shape=(8, 8), n_epochs=3, checkpoint_dir=tmp_path).fit(X)
+    n = len(steps)
+    newest = max(tmp_path.rglob("*.pt"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match="cannot be read"):
+        again = small(image_shape=(8, 8), n_epochs=3, checkpoint_dir=tmp_path).fit(X)
+    assert same(whole, again) and len(steps) == n + n // 3
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.pt"
+    checkpoint.write_atomically(path, b"old")
+
+    def full_disk(_fd):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_a_search_may_share_one_folder(small, digits, tmp_path):
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
+    from sklearn.svm import LinearSVC
+
+    X, y = digits
+    pipe = Pipeline(
+        [("f", small(image_shape=(8, 8), checkpoint_dir=tmp_path)), ("svm", LinearSVC())]
+    )
+    grid = {"f__lr": [1e-4, 1e-3]}
+    with np.errstate(all="ignore"), pytest.warns(UserWarning, match="starting anew"):
+        search = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
+    assert len(list(tmp_path.iterdir())) == 2 * 2 + 1
+    assert search.best_score_ > 0.5
+
+
+def test_resume_must_needs_a_folder(small, digits):
+    with pytest.raises(ValueError, match="checkpoint_dir"):
+        small(image_shape=(8, 8), resume="must").fit(digits[0])
+
+
+# ------------------------------------------------------------------ Ctrl-C and kill
+
+
+def test_ctrl_c_with_stop_leaves_a_usable_fit(small, digits, monkeypatch):
+    X, _ = digits
+    update, count = Players.update, []
+
+    def pressing(self, **named):
+        count.append(1)
+        if len(count) == 27:
+            os.kill(os.getpid(), signal.SIGINT)
+        update(self, **named)
+
+    monkeypatch.setattr(Players, "update", pressing)
+    before = signal.getsignal(signal.SIGINT)
+    est = small(image_shape=(8, 8), n_epochs=10, on_interrupt="stop").fit(X)
+    assert est.n_epochs_ == 1 and len(count) == 28  # the step under way is played to its end
+    assert np.isfinite(est.transform(X)).all()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+CHILD = """
+import sys
+import numpy as np
+from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+from skgan.engine.players import Players
+folder, out = sys.argv[1:3]
+count, update = [], Players.update
+def counting(self, **named):
+    count.append(1)
+    update(self, **named)
+Players.update = counting
+X = np.random.default_rng(0).random((200, 8, 8))
+est = DCGANDiscriminatorFeatures(
+    generator=DCGANSpec(4), discriminator=DCGANSpec(4), latent_dim=8, n_epochs=40, batch_size=50,
+    random_state=0, device="cpu", ema_decay=0.9, checkpoint_dir=folder,
+)
+est.fit(X)
+np.savez(out, Z=est.transform(X), n=len(count))
+"""
+
+
+def kill_and_resume(folder, delay):
+    """Kill a fit `delay` seconds after its first checkpoint; resume; (features, steps done)."""
+    folder.mkdir()
+    command = [sys.executable, "-c", CHILD, str(folder / "checkpoints"), str(folder / "out.npz")]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=env)
+    while not list(folder.rglob("*.pt")):
+        assert process.poll() in (None, 0)
+        time.sleep(0.002)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    killed = process.wait() != 0
+    epoch = max(int(p.stem.removeprefix("epoch-")) for p in folder.rglob("epoch*.pt"))
+    subprocess.run(command, env=env, check=True)
+    with np.load(folder / "out.npz") as out:
+        return out["Z"], int(out["n"]), epoch, killed
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    command = [sys.executable, "-c", CHILD, str(folder / "c"), str(folder / "out.npz")]
+    subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
+    with np.load(folder / "out.npz") as out:
+        assert int(out["n"]) == 40 * 4 * 2
+        return out["Z"]
+
+
+@pytest.mark.parametrize(
+    "moment", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in range(1, 20))]
+)
+def test_killed_at_any_moment(tmp_path, undisturbed, moment):
+    """SIGKILL, then resume: equal bit for bit, with the remaining steps only."""
+    delay = random.Random(moment).uniform(0, 0.8)
+    Z, n_updates, epoch, killed = kill_and_resume(Path(tmp_path) / "fit", delay)
+    assert np.array_equal(Z, undisturbed)
+    assert n_updates == (40 - epoch) * 4 * 2
+    assert killed or epoch == 40
+
+
+def test_estimator_without_checkpoints_writes_nothing(small, digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small(image_shape=(8, 8)).fit(digits[0])
+    assert not list(tmp_path.iterdir())
+    assert isinstance(small(), DCGANDiscriminatorFeatures)
