@@ -45,7 +45,8 @@ def main() -> None:
     print("\n2. Accuracy on the 1,000 test digits, with 10 and 100 labels per class:")
     result = probe(
         {"trained": trained}, X_train, y_train, X_test, y_test,
-        n_labels=(10, 100), n_draws=options.draws, random_state=options.seed, verbose=1,
+        n_labels=(10, 100), n_draws=options.draws, selection="first", random_state=options.seed,
+        n_jobs=2, verbose=1,
     )  # fmt: skip
     print(result)
 

@@ -22,7 +22,7 @@ from .engine.checkpoint import Checkpoints
 from .engine.loop import n_batches
 from .engine.players import Penalty
 from .nn.heads import Extractor, ScaledExtractor
-from .persistence import pack_state, unpack_state
+from .persistence import pack_state, unpack_state, write
 from .settings import check_settings, identity, resolve_epochs, resolve_transform_batch_size
 from .training import Training
 from .utils.checks import check_number
@@ -187,8 +187,8 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
 
     def _validate_lazy(self, X: LazyImages, *, reset: bool) -> LazyImages:
         """What `validate_data` would do, without decoding a single image."""
-        if reset and len(X) < 2:
-            raise ValueError(f"X has {len(X)} sample(s): training needs at least 2 images.")
+        if len(X) < (2 if reset else 1):
+            raise ValueError(f"X has {len(X)} sample(s): fit needs at least 2, transform 1.")
         if reset:
             self.n_features_in_ = X.shape[1]
             self.__dict__.pop("feature_names_in_", None)
@@ -304,6 +304,23 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
         """
         module = copy.deepcopy(self._extractor(self._nets()))
         return ScaledExtractor(*self._format.scaling(), module).eval()
+
+    def save(self, path) -> None:
+        """Keep this estimator in one file of JSON and tensors, without pickle.
+
+        `skgan.load` reads it. A file that is there is replaced once the new one is complete.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        TypeError
+            For parameters that plain data cannot say, such as modules, callables or a
+            RandomState. Nothing is written then.
+        """
+        write(path, self)
 
     # ---------------------------------------------------------------- scikit-learn's side
 

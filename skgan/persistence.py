@@ -6,8 +6,8 @@ its header holds one JSON document:
 | key | holds |
 |---|---|
 | format_version | 1 |
-| class | the estimator's class, by name |
 | versions | of skgan, torch, scikit-learn and NumPy that wrote it: for people, not compared |
+| class | the estimator's class, by name |
 | parameters | what `get_params(deep=False)` gives |
 | state | the fitted attributes that are no networks |
 | networks | by attribute: class, and the arguments that build it anew |
@@ -19,11 +19,11 @@ caller names. Nothing is imported, unpickled or evaluated because a file says so
 
 import copy
 import dataclasses
+import functools
 import json
 import math
 import os
 import reprlib
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,24 +39,19 @@ from torch import Tensor, nn
 from .data.arrays import DataFormat
 from .nn import NETWORKS, DCGANSpec, MLPSpec
 from .nn.init import lay_out
+from .utils.files import write_atomically
 from .version import __version__
 
 FORMAT_VERSION = 1
-HEADER_KEY = "skgan"
+HEADER_KEY = "skgan"  # in the metadata of a safetensors file
 TAG = "!"  # a dict with this key stands for a value that JSON does not know
 
 # What parameters and fitted attributes may hold besides plain values, by name.
 OBJECTS: dict[str, type] = {c.__name__: c for c in (DataFormat, DCGANSpec, MLPSpec)}
-SCALARS: dict[str, type[np.generic]] = {
-    "bool": np.bool_, "int8": np.int8, "int16": np.int16, "int32": np.int32, "int64": np.int64,
-    "uint8": np.uint8, "uint16": np.uint16, "uint32": np.uint32, "uint64": np.uint64,
-    "float16": np.float16, "float32": np.float32, "float64": np.float64, "str": np.str_,
-}  # fmt: skip
+_CODES = "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "U"
+SCALARS: dict[str, type[np.generic]] = {np.dtype(c).name: np.dtype(c).type for c in _CODES}
 # scikit-learn's callbacks: live objects, put there for the length of a fit or by the user.
 LEFT_OUT = ("_skl_callbacks", "_callback_", "_parent_callback_")
-
-
-# ------------------------------------------------------------------ networks
 
 
 def _weights(net: nn.Module) -> dict[str, Tensor]:
@@ -77,9 +72,6 @@ def _is_ours(net: nn.Module) -> bool:
     return NETWORKS.get(type(net).__name__) is type(net)
 
 
-# ------------------------------------------------------------------ for picklers
-
-
 def pack(net: nn.Module) -> dict[str, Any]:
     """A network as a dict: how to build it, and its weights on the CPU as safetensors bytes.
 
@@ -87,10 +79,9 @@ def pack(net: nn.Module) -> dict[str, Any]:
     """
     if not _is_ours(net):
         return {"module": copy.deepcopy(net).cpu()}
-    name = type(net).__name__
-    return {
-        "network": name, "arguments": dict(net.recipe), "weights": save_tensors(_weights(net)),
-    }  # fmt: skip
+    recipe: Any = net.recipe
+    weights = save_tensors(_weights(net))
+    return {"network": type(net).__name__, "arguments": dict(recipe), "weights": weights}
 
 
 def unpack(packed: dict[str, Any]) -> nn.Module:
@@ -112,9 +103,6 @@ def unpack_state(state: dict[str, Any]) -> dict[str, Any]:
         k: unpack(v["packed"]) if isinstance(v, dict) and set(v) == {"packed"} else v
         for k, v in state.items()
     }
-
-
-# ------------------------------------------------------------------ values as JSON
 
 
 class _Encoder:
@@ -191,10 +179,10 @@ def _refusal(name: str, value: Any) -> TypeError:
     if isinstance(value, (np.random.RandomState, np.random.Generator)):
         fix = "pass an int"
     elif isinstance(value, nn.Module) or callable(value):
-        fix = "describe the network by its name or by a spec such as DCGANSpec(width=64)"
+        fix = "describe a network by its name or by a spec such as DCGANSpec(width=64)"
     else:
         fix = "use numbers, strings, paths, tuples, lists, dicts, arrays or specs of skgan"
-    shown = " ".join(reprlib.Repr(maxother=80).repr(value).split())
+    shown = " ".join(reprlib.repr(value).split())  # a module's is pages long
     return TypeError(
         f"{name}={shown} cannot be kept in a file of plain data: {fix}, or keep the estimator "
         "with joblib.dump or pickle, which carry any object."
@@ -203,10 +191,7 @@ def _refusal(name: str, value: Any) -> TypeError:
 
 def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     """The inverse of `_Encoder.encode`."""
-
-    def decode(v: Any) -> Any:
-        return _decode(v, tensors)
-
+    decode = functools.partial(_decode, tensors=tensors)
     if isinstance(value, list):
         return [decode(v) for v in value]
     if not isinstance(value, dict):
@@ -237,9 +222,6 @@ def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     raise LookupError(f"unknown kind of value {value[TAG]!r}")
 
 
-# ------------------------------------------------------------------ files
-
-
 def write(path: str | os.PathLike[str], estimator: Any) -> None:
     """Keep an estimator in one file of plain data, which `read` opens.
 
@@ -268,24 +250,23 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
                 "class": type(value).__name__,
                 "arguments": {k: encoder.encode(f"{name}.{k}", v) for k, v in arguments.items()},
             }
-            weights = _weights(value)
-            encoder.tensors |= {_tensor_name(name, k): v for k, v in weights.items()}
+            encoder.tensors |= {f"{name}.{k}": v for k, v in _weights(value).items()}
         else:
             state[name] = encoder.encode(name, value)
     document = {
         "format_version": FORMAT_VERSION,
-        "class": type(estimator).__name__,
         "versions": {
             "skgan": __version__, "torch": str(torch.__version__),
             "scikit-learn": sklearn.__version__, "numpy": np.__version__,
         },
+        "class": type(estimator).__name__,
         "parameters": encoded,
         "state": state,
         "networks": networks,
         "tensors": {k: _looks(v) for k, v in encoder.tensors.items()},
     }  # fmt: skip
     header = {HEADER_KEY: json.dumps(document, allow_nan=False)}
-    _write_atomically(Path(path), save_tensors(encoder.tensors, header))
+    write_atomically(Path(os.path.realpath(path)), save_tensors(encoder.tensors, header))
 
 
 def read(path: str | os.PathLike[str], classes: Mapping[str, type]) -> Any:
@@ -302,86 +283,79 @@ def read(path: str | os.PathLike[str], classes: Mapping[str, type]) -> Any:
     ValueError
         If the file is not one of `write`'s, is damaged, or is newer than this skgan.
     """
-    document, tensors = _open(path)
+    open(path, "rb").close()  # Python's own errors for files that are missing or closed to us
     try:
-        _check_document(path, document, classes)
-        _check_tensors(path, document["tensors"], tensors)
+        document, tensors = _open(os.fspath(path))
+        _check_document(document, classes)
+        _check_tensors(document["tensors"], tensors)
         return _make(classes[document["class"]], document, tensors)
-    except _FileError:
-        raise
-    except Exception as error:  # whatever a file with nonsense in it leads to
-        raise _FileError(
-            f"{os.fspath(path)} is damaged ({type(error).__name__}: {error}): copy it anew, or "
-            "save the estimator again."
+    except _UnreadableError as error:
+        raise ValueError(f"{os.fspath(path)} {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:  # fmt: skip
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(
+            f"{os.fspath(path)} is damaged ({reason}): copy it anew, or save the estimator again."
         ) from error
 
 
-class _FileError(ValueError):
-    """A file that cannot be read; the message names its path and the fix."""
+class _UnreadableError(Exception):
+    """Why a file cannot be read, and the fix; what follows its path in the message."""
 
 
-def _open(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    open(path, "rb").close()  # Python's own errors for files that are missing or closed to us
-    name = os.fspath(path)
+def _open(name: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(name, framework="pt", device="cpu") as file:
             header = (file.metadata() or {}).get(HEADER_KEY)
-            # Copies: what comes out is mapped to the file, which may be written anew or deleted.
+            # Copies: some versions map what comes out to the file, which may be overwritten.
             tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise _FileError(
-            f"{name} is no safetensors file, or is cut short ({error}): load opens what save has "
+        raise _UnreadableError(
+            f"is no safetensors file, or is cut short ({error}): load opens what save has "
             "written; pickles and joblib files are opened by pickle.load and joblib.load."
         ) from error
     if header is None:
-        raise _FileError(
-            f"{name} is a safetensors file that skgan's save has not written: load bare weights "
-            "with safetensors.torch.load_file, into a module of your own."
+        raise _UnreadableError(
+            "is a safetensors file that skgan's save has not written: load bare weights with "
+            "safetensors.torch.load_file, into a module of your own."
         )
-    try:
-        document = json.loads(header)
-    except (ValueError, RecursionError) as error:
-        raise _FileError(f"{name} has a damaged header ({error}): copy it anew.") from error
-    return document, tensors
+    return json.loads(header), tensors
 
 
-def _check_document(
-    path: str | os.PathLike[str], document: dict[str, Any], classes: Mapping[str, type]
-) -> None:
-    version, writer = document["format_version"], document["versions"]["skgan"]
+def _check_document(document: dict[str, Any], classes: Mapping[str, type]) -> None:
+    # The first two keys stay what they are in every later format.
+    version = document["format_version"]
+    writer, here = f"skgan {document['versions']['skgan']}", f"skgan {__version__}"
     if type(version) is not int or version < 1:
-        raise LookupError(f"format_version={version!r}")
+        raise ValueError(f"format_version={version!r}")
     if version > FORMAT_VERSION:
-        raise _FileError(
-            f"{os.fspath(path)} has format_version={version}, written by skgan {writer}, but "
-            f"skgan {__version__} reads versions up to {FORMAT_VERSION}: upgrade skgan."
+        raise _UnreadableError(
+            f"has format_version={version}, written by {writer}, but {here} reads format "
+            f"versions up to {FORMAT_VERSION}: upgrade skgan."
         )
-    if document["class"] not in classes:
-        raise _FileError(
-            f"{os.fspath(path)} holds a {document['class']!r}, written by skgan {writer}, which "
-            f"is none of the classes that this skgan {__version__} knows "
-            f"({', '.join(sorted(classes))}): upgrade skgan; keep classes of your own with "
-            "joblib.dump."
+    name = document["class"]
+    if name not in classes:
+        raise _UnreadableError(
+            f"holds a {name!r}, written by {writer}, which is none of the classes that {here} "
+            f"opens ({', '.join(sorted(classes))}): upgrade skgan. Classes of your own are kept "
+            "with joblib.dump."
         )
-    known = classes[document["class"]]().get_params(deep=False)
-    unknown = sorted(document["parameters"].keys() - known.keys())
+    unknown = document["parameters"].keys() - classes[name]().get_params(deep=False).keys()
     if unknown:
-        raise _FileError(
-            f"{os.fspath(path)} sets {', '.join(unknown)}, which {document['class']} of skgan "
-            f"{__version__} does not have: open it with skgan {writer}, which wrote it."
+        raise _UnreadableError(
+            f"sets {', '.join(sorted(unknown))}, which {name} of {here} does not have: open it "
+            f"with {writer}, which wrote it."
         )
 
 
-def _check_tensors(
-    path: str | os.PathLike[str], described: dict[str, Any], tensors: Mapping[str, Tensor]
-) -> None:
+def _check_tensors(described: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
     for name in sorted(described.keys() | tensors.keys()):
-        expected = described.get(name, "none")
-        found = _looks(tensors[name]) if name in tensors else "none"
+        expected = described.get(name, "absent")
+        found = _looks(tensors[name]) if name in tensors else "absent"
         if found != expected:
-            raise _FileError(
-                f"{os.fspath(path)} is damaged: tensor {name!r} should be {expected}, but is "
-                f"{found}. Copy the file anew, or save the estimator again."
+            raise _UnreadableError(
+                f"is damaged: its tensor {name!r} should be {expected}, but is {found}. Copy the "
+                "file anew, or save the estimator again."
             )
 
 
@@ -389,8 +363,8 @@ def _make(cls: type, document: dict[str, Any], tensors: Mapping[str, Tensor]) ->
     """The estimator that a checked document describes."""
     state = _decode(document["state"], tensors)
     for name, described in document["networks"].items():
-        start = _tensor_name(name, "")
-        weights = {k[len(start) :]: v for k, v in tensors.items() if k.startswith(start)}
+        start = f"{name}."
+        weights = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
         arguments = _decode(described["arguments"], tensors)
         state[name] = _rebuild(described["class"], arguments, weights)
     estimator = cls(**_decode(document["parameters"], tensors))
@@ -401,28 +375,5 @@ def _make(cls: type, document: dict[str, Any], tensors: Mapping[str, Tensor]) ->
     return estimator
 
 
-def _tensor_name(attribute: str, key: str) -> str:
-    return f"{attribute}.{key}"
-
-
 def _looks(tensor: Tensor) -> dict[str, Any]:
     return {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Temporary file, fsync, rename, fsync of the folder."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

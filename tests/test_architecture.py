@@ -26,6 +26,8 @@ ROOMS = {
     "persistence": "skgan.nn skgan.data skgan.version numpy torch safetensors sklearn",
     "utils": "numpy torch sklearn",
     "version": "",
+    "callbacks": "sklearn",
+    "datasets": "skgan.data numpy torchvision sklearn",
 }
 # Specs of networks are estimators, so that their settings can be searched.
 # scikit-learn's callbacks are met in one thin module.
@@ -33,6 +35,7 @@ EXCEPTIONS = {"skgan/nn/specs.py": "sklearn.base", "skgan/engine/callbacks.py": 
 # These know skgan by its public modules only; what else they import is their own business.
 OUTER = {"evaluation", "inspection", "tools", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}
+PUBLIC |= {"skgan.datasets", "skgan.callbacks"}
 
 HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas"}  # imported where they are used
 PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the engine's work

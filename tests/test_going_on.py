@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
-from skgan.engine import checkpoint
 from skgan.engine.batchnorm import batch_norms
 from skgan.engine.players import Players
+from skgan.utils.files import write_atomically
 
 SETTINGS = {
     "plain": {},
@@ -268,14 +268,14 @@ def test_a_broken_checkpoint_is_passed_over(small, digits, tmp_path, steps):
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "a.pt"
-    checkpoint.write_atomically(path, b"old")
+    write_atomically(path, b"old")
 
     def full_disk(_fd):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
-        checkpoint.write_atomically(path, b"new")
+        write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a.pt"]
 
 
@@ -326,6 +326,7 @@ import sys
 import numpy as np
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
 from skgan.engine.players import Players
+from skgan.utils.files import write_atomically
 folder, out = sys.argv[1:3]
 count, update = [], Players.update
 def counting(self, **named):

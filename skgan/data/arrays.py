@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,14 +88,15 @@ class DataFormat:
             return np.clip(np.rint(rows), 0, 255).astype(np.uint8)
         return rows
 
-    def check(self, X: np.ndarray) -> None:
+    def check(self, X: Any) -> None:
         """Raise or warn where X does not look like the X of fit."""
         if X.shape[1:] != self.row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but this estimator was fitted on rows of "
                 f"shape {self.row_shape}: pass images of the same size, channels and layout."
             )
-        if self.image_shape is None:
+        bytes_as_usual = X.dtype == np.uint8 and (self.low, self.high) == (0, 255)
+        if self.image_shape is None or bytes_as_usual:
             return
         low, high = _extremes(X)
         span = self.high - self.low
@@ -234,6 +236,8 @@ def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
     if X.dtype == np.uint8:
         return 0.0, 255.0
     low, high = _extremes(X)
+    if not math.isfinite(low + high):
+        raise ValueError("X contains NaN or infinity: leave out or repair these images.")
     for usual_low, usual_high in USUAL_RANGES:
         inside = usual_low <= low and high <= usual_high
         # Without the second condition 0..16 would be taken for 0..255.
@@ -248,8 +252,6 @@ def _chunks(X: np.ndarray):
 
 
 def _extremes(X: np.ndarray) -> tuple[float, float]:
-    if X.dtype == np.uint8:
-        return 0.0, 255.0
     lows, highs = zip(*((c.min(), c.max()) for c in _chunks(X)), strict=True)
     return float(min(lows)), float(max(highs))
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..utils.files import write_atomically
 from .players import Players
 
 FORMAT = 1
@@ -152,25 +152,6 @@ class Checkpoints:
         write_atomically(path, encode({"identity": self.identity, "state": state}))
         for old in _newest_first(self.folder)[self.keep :]:
             old.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Temporary file, fsync, rename, fsync of the folder."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _newest_first(folder: Path, pattern: str = "*") -> list[Path]:

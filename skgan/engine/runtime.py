@@ -55,7 +55,11 @@ def make_optimizer(
     fused = {p.device.type for p in parameters} <= {"cpu", "cuda"}
     builders: dict[str, Callable[[], torch.optim.Optimizer]] = {
         "adam": lambda: torch.optim.Adam(
-            parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=fused
+            parameters,
+            lr=lr,
+            betas=(float(betas[0]), float(betas[1])),
+            weight_decay=weight_decay,
+            fused=fused,
         ),
         "rmsprop": lambda: torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay),
         "sgd": lambda: torch.optim.SGD(

@@ -9,6 +9,8 @@ from sklearn.base import BaseEstimator
 PUBLIC_MODULES = (
     "skgan",
     "skgan.methods",
+    "skgan.callbacks",
+    "skgan.datasets",
     "skgan.evaluation",
     "skgan.inspection",
     "skgan.tools",

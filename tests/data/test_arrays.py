@@ -151,6 +151,10 @@ def test_range_at_transform():
         f.check(np.zeros((1, 8, 8)))
     with pytest.warns(UserWarning, match="value_range"):
         f.check(np.linspace(0, 255, 64).reshape(1, 8, 8))
+    dim = np.full((2, 8, 8), 16, np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learn(dim, value_range=(0, 16)).check(dim)
     g = learn(np.zeros((2, 8, 8), np.uint8))
     with pytest.warns(UserWarning, match="value_range"):
         g.check(np.linspace(0, 1, 64).reshape(1, 8, 8))

@@ -1,0 +1,162 @@
+"""How every data set is read: one table, and one way from torchvision's classes to a `Bunch`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from ..utils.checks import check_choice
+
+# Keywords of torchvision's class for each of our subsets; the rows of several are joined.
+Subsets = dict[str, tuple[dict[str, Any], ...]]
+
+
+def _splits(*names: str) -> Subsets:
+    return {name: ({"split": name},) for name in names}
+
+
+TRAIN_TEST: Subsets = {
+    "train": ({"train": True},),
+    "test": ({"train": False},),
+    "all": ({"train": True}, {"train": False}),
+}
+DIGITS = tuple("0123456789")
+STL10_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What is peculiar to one data set.
+
+    Attributes
+    ----------
+    cls : str
+        In torchvision.datasets.
+    folder : str
+        Where torchvision looks for the files, below data_home.
+    about : str
+        Title, authors and year, for the description.
+    subsets : dict
+    axes : tuple of int or None
+        How to transpose torchvision's array to (n, h, w) or (n, h, w, c).
+    names : tuple of str or None
+        Of the classes, where torchvision does not know them.
+    """
+
+    cls: str
+    folder: str
+    about: str
+    subsets: Subsets
+    axes: tuple[int, ...] | None = None
+    names: tuple[str, ...] | None = None
+
+
+READERS = {
+    "mnist": Reader(
+        "MNIST", "MNIST/raw", "MNIST: handwritten digits (LeCun, Cortes and Burges, 1998).",
+        TRAIN_TEST, names=DIGITS,
+    ),
+    "fashion_mnist": Reader(
+        "FashionMNIST", "FashionMNIST/raw",
+        "Fashion-MNIST: articles of clothing (Xiao, Rasul and Vollgraf, 2017).", TRAIN_TEST,
+    ),
+    "kmnist": Reader(
+        "KMNIST", "KMNIST/raw",
+        "KMNIST: cursive Japanese characters (Clanuwat et al., 2018).", TRAIN_TEST,
+    ),
+    # The files hold every character transposed.
+    "emnist": Reader(
+        "EMNIST", "EMNIST/raw",
+        "EMNIST: handwritten letters and digits (Cohen, Afshar, Tapson and van Schaik, 2017).",
+        TRAIN_TEST, axes=(0, 2, 1),
+    ),
+    "cifar10": Reader(
+        "CIFAR10", "cifar-10-batches-py", "CIFAR-10: small photographs (Krizhevsky, 2009).",
+        TRAIN_TEST,
+    ),
+    "cifar100": Reader(
+        "CIFAR100", "cifar-100-python",
+        "CIFAR-100: small photographs, fine labels (Krizhevsky, 2009).", TRAIN_TEST,
+    ),
+    "svhn": Reader(
+        "SVHN", "", "SVHN: cropped digits of house numbers (Netzer et al., 2011).",
+        _splits("train", "test", "extra"), (0, 2, 3, 1), DIGITS,
+    ),
+    "stl10": Reader(
+        "STL10", "stl10_binary", "STL-10: photographs (Coates, Lee and Ng, 2011).",
+        _splits("train", "test", "unlabeled"), (0, 2, 3, 1), STL10_NAMES,
+    ),
+    "usps": Reader(
+        "USPS", "", "USPS: handwritten digits of postcodes (Hull, 1994).", TRAIN_TEST,
+        names=DIGITS,
+    ),
+    "celeba": Reader(
+        "CelebA", "celeba",
+        "CelebA: aligned faces of celebrities with 40 attributes (Liu, Luo, Wang and Tang, 2015).",
+        _splits("train", "valid", "test", "all"),
+    ),
+}  # fmt: skip
+
+
+def open_parts(name: str, subset: str, data_home, download: bool, **settings: Any) -> list[Any]:
+    """Torchvision's datasets for a subset, or an error that says where files were looked for."""
+    reader = READERS[name]
+    check_choice("subset", subset, reader.subsets)
+    if download not in (True, False):
+        raise ValueError(f"download={download!r} must be True or False.")
+    import torchvision.datasets
+
+    home = Path(data_home or os.environ.get("SKGAN_DATA") or "~/skgan_data").expanduser()
+    cls = getattr(torchvision.datasets, reader.cls)
+    try:
+        return [
+            cls(home, download=bool(download), **settings, **keywords)
+            for keywords in reader.subsets[subset]
+        ]
+    except (RuntimeError, OSError) as error:
+        if download:
+            raise  # torchvision says which address failed
+        raise FileNotFoundError(
+            f"{reader.cls}, subset={subset!r}, is not in {str(home / reader.folder)!r}, or not "
+            "complete: pass download=True to fetch it, or data_home='...' (or set SKGAN_DATA) to "
+            f"say where it is. torchvision says: {error}"
+        ) from error
+
+
+def load_arrays(
+    name: str, subset: str, data_home, download: bool, return_X_y: bool, **settings: Any
+) -> Any:
+    """Read a data set that fits in memory: a `Bunch`, or (data, target)."""
+    reader = READERS[name]
+    parts = open_parts(name, subset, data_home, download, **settings)
+    data = _join([np.asarray(part.data) for part in parts])
+    if reader.axes is not None:
+        data = data.transpose(reader.axes)  # a view: every image stays in one piece of memory
+    target = _join([np.asarray(_labels(part), np.int64) for part in parts])
+    names = reader.names or parts[0].classes
+    return make_bunch(name, subset, data, target, names, return_X_y)
+
+
+def make_bunch(
+    name: str, subset: str, data: Any, target: np.ndarray, names: Any, return_X_y: bool
+) -> Any:
+    """What the loaders return."""
+    if return_X_y:
+        return data, target
+    shape = " x ".join(map(str, data.shape[1:]))
+    description = (
+        f"{READERS[name].about}\n\nsubset {subset!r}: {len(data)} images of {shape}, "
+        f"{data.dtype}, 0 to 255; {len(names)} names in target_names."
+    )
+    return Bunch(data=data, target=target, target_names=np.asarray(names), DESCR=description)
+
+
+def _labels(dataset: Any) -> Any:
+    return dataset.targets if hasattr(dataset, "targets") else dataset.labels
+
+
+def _join(arrays: list[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
