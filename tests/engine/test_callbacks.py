@@ -19,8 +19,8 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn.pipeline import Pipeline
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
 from skgan.callbacks import JSONLLogger
@@ -236,7 +236,7 @@ def test_callbacks_are_taken_down_when_fit_raises(small, digits, error):
     recorder = Recorder(fail)
     with pytest.raises(error):
         gan.set_callbacks(recorder).set_params(random_state=1).fit(X)
-    assert recorder.seen == whole_fit(1)[:4] + ["teardown"]
+    assert recorder.seen == [*whole_fit(1)[:4], "teardown"]
     gan.set_callbacks()
     assert vars(gan).keys() == before.keys()
     assert np.array_equal(gan.transform(X), features)
