@@ -110,9 +110,10 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
     def partial_fit(self, X, y=None):
         """Train for one pass over these rows, after those of earlier calls.
 
-        Scaling (value range, or columns' means) is that of the first call. `n_epochs`, `lr_decay`
-        and checkpoints play no part. Batch-norm statistics are averaged over the rows of all
-        calls.
+        After a `fit` it goes on from the fitted networks; their optimizers begin anew unless
+        `warm_start` has kept them. Scaling (value range, or columns' means) is that of the first
+        call. `n_epochs`, `lr_decay` and checkpoints play no part. Batch-norm statistics are
+        averaged over the rows of all calls.
 
         Parameters
         ----------
@@ -128,9 +129,9 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
             self._check()
             state = getattr(self, "_training", None)
             if state is None and hasattr(self, "_roles"):
-                raise ValueError(
-                    "partial_fit cannot go on from this fit, whose optimizers are gone: set "
-                    "warm_start=True before fit, or begin with partial_fit."
+                # What a plain fit leaves: networks, without the optimizers' memory.
+                state = checkpoint.from_networks(
+                    vars(self._nets()), self.history_, self._seed, self.n_steps_
                 )
             source = self._source(X, going_on=state is not None)
             earlier = vars(self._nets()).values() if state is not None else ()

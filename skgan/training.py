@@ -99,7 +99,7 @@ class Training:
         self._measure_batchnorm(nets, earlier)
         for role, net in nets.items():
             setattr(e, f"{role}_", net)
-        e._roles = tuple(nets)
+        e._roles, e._seed = tuple(nets), self.seed
         e.n_features_out_ = self.features.n_features
         e.history_ = [dict(row) for row in self.history]
         e.n_epochs_, e.n_steps_ = len(self.history), self.players.n_steps

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..utils.files import write_atomically
 from .players import Players
@@ -37,6 +38,22 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
         "n_updates": dict(players.n_updates),
         "n_steps": players.n_steps,
     }  # fmt: skip
+
+
+def from_networks(
+    nets: Mapping[str, nn.Module], history: list[dict[str, float]], seed: int, n_steps: int
+) -> State:
+    """A state to go on from where only the networks are left: optimizers begin anew."""
+    return {
+        "seed": seed,
+        "history": history,
+        "rng": torch.Generator().manual_seed(seed + n_steps).get_state(),
+        "nets": {role: _cpu(net.state_dict()) for role, net in nets.items()},
+        "ema": {role: _cpu(dict(enumerate(net.parameters()))) for role, net in nets.items()},
+        "optimizers": {role: {} for role in nets},
+        "n_updates": dict.fromkeys(nets, 0),
+        "n_steps": n_steps,
+    }
 
 
 def put_back(players: Players, history: list[dict[str, float]], state: State | bytes) -> int:

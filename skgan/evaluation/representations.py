@@ -76,7 +76,8 @@ def check_extractors(extractors: Any, baselines: tuple[str, ...]) -> dict[str, A
         raise ValueError(
             "extractors={} is empty; pass an estimator or a dict of name -> estimator."
         )
-    taken = {*baselines, *(_twin_name(name, named) for name in named)}
+    twins = named if "untrained" in baselines else {}
+    taken = {*baselines, *(_twin_name(name, named) for name in twins)}
     for name, estimator in named.items():
         if not isinstance(name, str) or name in taken:
             raise ValueError(

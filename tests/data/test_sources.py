@@ -92,7 +92,7 @@ def test_files_are_decoded_in_order(paths):
     assert np.asarray(images, dtype=np.float32).dtype == np.float32
     assert repr(images) == "LazyImages(24 files, shape=(24, 10, 12, 3), dtype=uint8)"
     with pytest.raises(ValueError, match="copy=False"):
-        np.asarray(images, copy=False)
+        images.__array__(copy=False)
 
 
 def test_grey_transparent_and_palette_files(tmp_path):

@@ -212,7 +212,8 @@ def test_auto_epochs():
     assert resolve_epochs(0, 1, 2) == 0
 
 
-def test_progress_bar(small, digits, capsys):
+def test_progress_bar(small, digits, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     small(image_shape=(8, 8), verbose=1).fit(digits[0])
     shown = capsys.readouterr().err
     assert "2/2" in shown and "generator_loss" in shown
