@@ -174,7 +174,7 @@ class _NoBar:
 
 def _progress(plan: Plan, done: int) -> Any:
     in_worker = multiprocessing.current_process().name != "MainProcess"
-    if not plan.verbose or in_worker:
+    if not plan.verbose or in_worker or done >= plan.n_epochs:
         return _NoBar()
     from tqdm.auto import tqdm
 
