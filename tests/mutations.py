@@ -79,7 +79,7 @@ def labels_reach_the_extractor():
     fit = BaseGAN.fit
 
     def peeking(self, X, y=None):
-        self.random_state = 0 if y is None else int(np.asarray(y)[0])
+        self.random_state = 0 if y is None else int(np.dot(y, np.arange(len(y))))
         return fit(self, X)
 
     BaseGAN.fit = peeking
