@@ -51,4 +51,5 @@ def test_peak_memory_does_not_grow_with_the_folder(tmp_path):
             pixels = np.kron(rng.integers(0, 256, (4, 4, 3)), np.ones((16, 16, 1)))
             image_class.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:05d}.png")
         peaks[n] = peak_megabytes(folder)
-    assert peaks[5000] - peaks[500] < 25, peaks
+    # Room for the allocator; holding the files decoded would take 55 MB more, as floats 220.
+    assert peaks[5000] - peaks[500] < 40, peaks

@@ -510,7 +510,7 @@ def make_logged(log, paths):
     return Logged(paths)
 
 
-@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_jobs", [1, 2])
 def test_grid_search_decodes_batch_by_batch(paths, tmp_path, n_jobs):
     log = tmp_path / "log.txt"
     images, y = make_logged(log, paths), np.arange(N) % 2
