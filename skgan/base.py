@@ -1,7 +1,6 @@
 """The one base class: scikit-learn's contract around a game that a method describes."""
 
 import contextlib
-import copy
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -9,27 +8,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn import get_config
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from .data.arrays import ArraySource, learn_format
 from .data.sources import LazyImages, as_lazy
-from .engine import callbacks, checkpoint, runtime
+from .engine import callbacks, checkpoint
 from .engine.checkpoint import Checkpoints
 from .engine.loop import n_batches
 from .engine.players import Penalty
-from .nn.heads import Extractor, ScaledExtractor
+from .extraction import FeatureExtraction
+from .nn.heads import Extractor
 from .persistence import pack_state, unpack_state, write
-from .settings import check_settings, identity, resolve_epochs, resolve_transform_batch_size
+from .settings import check_settings, identity, resolve_epochs
 from .training import Training
 from .utils.checks import check_number
 from .version import __version__
 
 
-class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metaclass=ABCMeta):
     """Training in `fit`, features in `transform`. Methods supply the hooks and nothing else.
 
     A class lists its parameters in `__init__` and stores them; `_critics` names the roles that
@@ -203,62 +202,8 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
         check_is_fitted(self)
         return SimpleNamespace(**{role: getattr(self, f"{role}_") for role in self._roles})
 
-    def transform(self, X):
-        """Features of X.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
-
-        Returns
-        -------
-        ndarray of shape (n, n_features_out_), float32
-            Row i depends on row i of X alone. A DataFrame after `set_output`; a tensor on the
-            device of X where X is one and scikit-learn's `array_api_dispatch` is on.
-        """
-        return self._apply(self._extractor, X)
-
-    @torch.no_grad()
-    def _apply(self, pick: Callable[[Any], Callable[[Tensor], Tensor]], X) -> Any:
-        """What `pick` takes from the networks, on all rows of X, as one float32 array."""
-        module = pick(self._nets())
-        tensor_device = X.device if isinstance(X, Tensor) else None
-        X = self._validate(X, reset=False)
-        source = ArraySource(X, self._format)
-        device = self._device()
-        size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_)
-        out: np.ndarray | None = None
-        starts = range(0, len(X), size)
-        parts = source.batches(slice(i, i + size) for i in starts)
-        for i, x in zip(starts, parts, strict=True):
-            with runtime.autocast(self.precision_, device):
-                part = module(x.to(device)).float().cpu().numpy()
-            if out is None:
-                out = np.empty((len(X), *part.shape[1:]), np.float32)
-            out[i : i + size] = part
-        assert out is not None  # validation lets no empty X through
-        if tensor_device is not None and get_config()["array_api_dispatch"]:
-            return torch.from_numpy(out).to(tensor_device)
-        return out
-
     def _device(self) -> torch.device:
         return next(getattr(self, f"{self._roles[0]}_").parameters()).device
-
-    def get_feature_names_out(self, input_features=None):
-        """Names of the features: layer, channel (or unit) and cell.
-
-        Parameters
-        ----------
-        input_features : array-like of str or None
-            Checked against the names seen in `fit`, and otherwise not used.
-
-        Returns
-        -------
-        ndarray of str objects, shape (n_features_out_,)
-        """
-        nets = self._nets()
-        _check_feature_names_in(self, input_features)
-        return np.asarray(self._extractor(nets).feature_names(), dtype=object)
 
     @torch.no_grad()
     def _generate(self, n_samples: int, random_state) -> Tensor:
@@ -295,16 +240,6 @@ class BaseGAN(callbacks.CallbackSupport, TransformerMixin, BaseEstimator, metacl
         if x.ndim != 4:
             raise ValueError("this estimator was fitted on a table: it has no images to show.")
         return ((x + 1) / 2).clamp(0, 1).numpy()
-
-    def as_module(self) -> nn.Module:
-        """The feature extractor as a module of its own, to fine-tune or to embed elsewhere.
-
-        It maps a tensor of rows in the units of X, images as (n, c, h, w), to the features
-        (n, n_features_out_) that `transform` gives. It is a copy in eval mode: training it
-        leaves the estimator as it is.
-        """
-        module = copy.deepcopy(self._extractor(self._nets()))
-        return ScaledExtractor(*self._format.scaling(), module).eval()
 
     def save(self, path) -> None:
         """Keep this estimator in one file of JSON and tensors, without pickle.

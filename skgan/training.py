@@ -33,10 +33,11 @@ class Training:
     def __init__(self, estimator: Any, source: ArraySource, state: Any = None):
         self.estimator, self.source = estimator, source
         self.device = runtime.resolve_device(estimator.device)
-        self.precision = runtime.resolve_precision(estimator.precision, self.device)
         self.seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
         rng = torch.Generator().manual_seed(self.seed)
         nets = estimator._build(source.format.shape, rng)
+        self.precision = runtime.resolve_precision(estimator.precision, self.device, nets.values())
+        self.arithmetic = runtime.arithmetic(self.precision, self.device)
         self.features = estimator._extractor(SimpleNamespace(**nets))  # raises for bad layers
         if processes.rank():
             rng.manual_seed(self.seed + processes.rank())  # equal weights, noise of its own
@@ -79,7 +80,7 @@ class Training:
             return report.epoch_done(history[-1])
 
         plan = Plan(
-            n_epochs, e.batch_size, lr_decay, self.device, self.precision, e.verbose,
+            n_epochs, e.batch_size, lr_decay, self.device, self.arithmetic, e.verbose,
             type(e).__name__, e.on_interrupt,
         )  # fmt: skip
         draw = functools.partial(e._draw, rng=self.players.rng)
@@ -117,7 +118,7 @@ class Training:
         rng = torch.Generator().manual_seed(self.seed)
 
         def run(x: Tensor) -> None:
-            with runtime.autocast(self.precision, self.device):
+            with self.arithmetic:
                 e._refresh(namespace, x.to(self.device), e._draw(len(x), rng).to(self.device))
 
         rows = split_rows(np.arange(len(self.source)), e.batch_size)

@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[1]
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
     "methods": "skgan.base skgan.nn skgan.losses skgan.penalties torch numpy",
-    "base": "skgan.settings skgan.training skgan.engine skgan.data skgan.persistence "
-    "skgan.metrics skgan.nn skgan.version torch numpy sklearn joblib",
+    "base": "skgan.settings skgan.training skgan.extraction skgan.engine skgan.data "
+    "skgan.persistence skgan.metrics skgan.nn skgan.version torch numpy sklearn joblib",
+    "extraction": "skgan.settings skgan.engine skgan.data skgan.nn numpy torch sklearn",
     "training": "skgan.settings skgan.engine skgan.data numpy torch sklearn",
     "settings": "skgan.engine torch",
     "engine": "skgan.losses skgan.penalties skgan.augment skgan.metrics numpy torch tqdm",
@@ -30,8 +31,12 @@ ROOMS = {
     "datasets": "skgan.data numpy torchvision sklearn",
 }
 # Specs of networks are estimators, so that their settings can be searched.
-# scikit-learn's callbacks are met in one thin module.
-EXCEPTIONS = {"skgan/nn/specs.py": "sklearn.base", "skgan/engine/callbacks.py": "sklearn.callback"}
+# scikit-learn's callbacks are met in one thin module; so is what arithmetic networks run in.
+EXCEPTIONS = {
+    "skgan/nn/specs.py": "sklearn.base",
+    "skgan/engine/callbacks.py": "sklearn.callback",
+    "skgan/engine/runtime.py": "skgan.nn.conv",
+}
 # These know skgan by its public modules only; what else they import is their own business.
 OUTER = {"evaluation", "inspection", "tools", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .players import Players
-from .runtime import autocast, lr_factor
+from .runtime import lr_factor, to_device
 
 
 class Source(Protocol):
@@ -54,7 +54,7 @@ class Plan:
     batch_size: int
     lr_decay: str | None
     device: torch.device
-    precision: str
+    arithmetic: contextlib.AbstractContextManager
     verbose: int = 0
     name: str = "fit"
     on_interrupt: str = "raise"
@@ -94,13 +94,13 @@ def train(
             players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
             order = torch.randperm(len(source), generator=players.rng).numpy()
             for x in source.batches(split_rows(order, plan.batch_size)):
-                x = x.to(plan.device, non_blocking=True)
+                x = to_device(x, plan.device)
                 players.n_steps += 1
                 batch = Batch(
                     x, players.n_steps, epoch + 1,
-                    lambda n=len(x): draw(n).to(plan.device, non_blocking=True),
+                    lambda n=len(x): to_device(draw(n), plan.device),
                 )  # fmt: skip
-                with autocast(plan.precision, plan.device):
+                with plan.arithmetic:
                     step(nets, batch, players.update)
                 if interrupted():
                     return

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .processes import average_gradients
+from .runtime import full_precision
 
 Penalty = Callable[..., Tensor]
 
@@ -113,7 +114,7 @@ class Players:
         self.meters.add({f"{role}_real": real_mean, f"{role}_generated": fake_mean})
         if role not in self.penalties:
             return loss
-        with watch.looking_away(), torch.autocast(real[0].device.type, enabled=False):
+        with watch.looking_away(), full_precision(real[0].device):
             penalty = self.penalties[role](self.nets[role], real, fake, self.rng)
         self.meters.add({f"{role}_penalty": penalty.detach()})
         return loss + penalty

@@ -1,10 +1,12 @@
 """Where and how it runs: device, precision, optimizers, learning-rate schedules."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..nn.conv import Products, products_pay
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LR_DECAYS = (None, "linear", "exponential")
@@ -29,22 +31,43 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """ "auto" is bfloat16 on CUDA devices that have it, else float32.
+def resolve_precision(precision: str, device: torch.device, nets: Iterable[nn.Module]) -> str:
+    """ "auto" is bfloat16 where it pays, else float32.
 
-    Stock bfloat16 convolutions on CPUs are no faster than float32 ones.
+    It pays on CUDA devices that have it, and on CPUs with matrix units (AMX) for networks whose
+    layers are large enough to fill them. The rule is fixed: nothing is timed.
     """
     if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        fast = on_gpu or (device.type == "cpu" and products_pay(nets))
         return "bfloat16" if fast else "float32"
     return precision
 
 
-def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """The context in which networks run; weights and optimizers stay float32."""
+def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+    """The context in which networks run; weights and optimizers stay float32.
+
+    It may be entered again and again, one time after the other.
+    """
     if precision == "float32":
         return contextlib.nullcontext()
+    if device.type == "cpu":
+        return Products()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+@contextlib.contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Inside of `arithmetic`: PyTorch's own float32 kernels, which have second derivatives."""
+    with torch.autocast(device.type, enabled=False), torch._C.DisableTorchFunction():
+        yield
+
+
+def to_device(x: Tensor, device: torch.device) -> Tensor:
+    """Copies to a GPU run beside what it computes, which takes page-locked memory."""
+    if device.type == "cuda":
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
 
 
 def make_optimizer(

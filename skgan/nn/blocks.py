@@ -21,7 +21,8 @@ class Block(nn.Module):
     def stages(self, x: Tensor) -> dict[str, Tensor]:
         conv = self.conv(x)
         norm = self.norm(conv)
-        return {"conv": conv, "norm": norm, "activation": self.activation(norm)}
+        # The activation may work in place.
+        return {"conv": conv, "norm": norm, "activation": self.activation(norm.clone())}
 
 
 class Critic(nn.Module):

@@ -65,7 +65,9 @@ class DCGANDiscriminator(Critic):
                 c, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=norm != "batch"
             )
             norm_layer = make_norm(norm, c_out, spatial=True, first=i == 0)
-            self.blocks.append(Block(maybe_spectral(conv, norm), norm_layer, nn.LeakyReLU(0.2)))
+            self.blocks.append(
+                Block(maybe_spectral(conv, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True))
+            )
             sides = sides[0] // stride, sides[1] // stride
             cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
             widths.append(c_out * math.prod(cells))
@@ -107,7 +109,7 @@ class DCGANGenerator(nn.Module):
         self.project = nn.Linear(latent_dim, math.prod(self.grid), bias=False)
         # Paper: the released code normalises this layer per unit; per channel here, as every
         # later layer.
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels[-1]), nn.ReLU()]
+        layers: list[nn.Module] = [nn.BatchNorm2d(channels[-1]), nn.ReLU(inplace=True)]
         pad = (kernel_size - 1) // 2
         ups = zip(channels[::-1], [*channels[-2::-1], c], strides[::-1], strict=True)
         for c_in, c_out, stride in ups:
@@ -116,7 +118,7 @@ class DCGANGenerator(nn.Module):
             layers.append(
                 nn.ConvTranspose2d(c_in, c_out, kernel_size, stride, pad, extra, bias=last)
             )
-            layers += [nn.Tanh()] if last else [nn.BatchNorm2d(c_out), nn.ReLU()]
+            layers += [nn.Tanh()] if last else [nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:

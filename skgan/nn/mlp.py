@@ -30,7 +30,9 @@ class MLPDiscriminator(Critic):
         for i, width in enumerate(widths):
             linear = nn.Linear(d, width, bias=norm != "batch" or i == 0)
             norm_layer = make_norm(norm, width, spatial=False, first=i == 0)
-            self.blocks.append(Block(maybe_spectral(linear, norm), norm_layer, nn.LeakyReLU(0.2)))
+            self.blocks.append(
+                Block(maybe_spectral(linear, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True))
+            )
             d = width
         self.head = maybe_spectral(nn.Linear(d, 1, bias=False), norm)
 
@@ -50,7 +52,11 @@ class MLPGenerator(nn.Module):
         layers: list[nn.Module] = []
         d = latent_dim
         for width in widths:
-            layers += [nn.Linear(d, width, bias=False), nn.BatchNorm1d(width), nn.ReLU()]
+            layers += [
+                nn.Linear(d, width, bias=False),
+                nn.BatchNorm1d(width),
+                nn.ReLU(inplace=True),
+            ]
             d = width
         layers.append(nn.Linear(d, math.prod(output_shape)))
         if len(output_shape) == 3:

@@ -1,0 +1,333 @@
+"""bfloat16 products against PyTorch's float32 layers: values, gradients, and what must hold."""
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skgan import DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
+from skgan.engine import checkpoint, runtime
+from skgan.engine.players import Players
+from skgan.nn import conv
+from skgan.nn.conv import Products, Windows
+from skgan.penalties import gradient_penalty
+
+ROUNDING = 2**-8  # bfloat16 keeps 8 bits; relative, of norms
+CPU = torch.device("cpu")
+GEOMETRIES = [
+    (4, 2, 1),
+    (5, 2, 2),
+    (3, 1, 1),
+    (3, 2, 1),
+    (4, 1, 0),
+    (1, 1, 0),
+    (5, 1, 2),
+    (4, 2, 0),
+]
+
+
+def relative(a, b):
+    return float(((a - b).norm() / b.norm()).detach())
+
+
+def rounded(*shape):
+    """Normal draws that bfloat16 holds exactly: only sums and outputs are rounded."""
+    return torch.randn(*shape).bfloat16().float()
+
+
+def both(function, x, weight, *args, **kwargs):
+    """(output, input gradient, weight gradient): PyTorch's in float32, and by products."""
+    results = []
+    for arithmetic in (runtime.arithmetic("float32", CPU), Products()):
+        x, weight = (t.detach().clone().requires_grad_() for t in (x, weight))
+        with arithmetic:
+            y = function(x, weight, *args, **kwargs)
+        g = torch.linspace(-1, 1, y.numel()).bfloat16().view_as(y)
+        results.append((y, *torch.autograd.grad(y, (x, weight), g.to(y.dtype))))
+    return results
+
+
+@pytest.mark.parametrize("side", [4, 7, 8])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), GEOMETRIES)
+@pytest.mark.parametrize("up", [False, True])
+def test_values_and_gradients_are_those_of_the_stock_layers(up, kernel, stride, padding, side):
+    if side < kernel:
+        pytest.skip("the image is smaller than the kernel")
+    torch.manual_seed(0)
+    function = F.conv_transpose2d if up else F.conv2d
+    weight = rounded(*((20, 24) if up else (24, 20)), kernel, kernel)
+    stock, ours = both(function, rounded(5, 20, side, side), weight, stride=stride, padding=padding)
+    assert ours[0].dtype == torch.bfloat16  # it did take the products
+    assert ours[2].dtype == torch.float32
+    for a, b in zip(ours, stock, strict=True):
+        assert a.shape == b.shape
+        assert relative(a.float(), b) < ROUNDING
+
+
+def test_output_padding_bias_and_dense_layers():
+    torch.manual_seed(0)
+    up = {"stride": 2, "padding": 2, "output_padding": 1, "bias": torch.randn(24)}
+    dense = rounded(4, 3, 600), rounded(500, 600)
+    cases = [
+        both(F.conv_transpose2d, rounded(3, 20, 6, 6), rounded(20, 24, 5, 5), **up),
+        both(F.conv2d, rounded(3, 20, 6, 6), rounded(24, 20, 3, 3), torch.randn(24), padding=1),
+        both(F.linear, *dense, torch.randn(500)),
+    ]
+    for stock, ours in cases:
+        assert ours[0].dtype == torch.bfloat16
+        for a, b in zip(ours, stock, strict=True):
+            assert relative(a.float(), b) < 2 * ROUNDING  # the bias is rounded as well
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_gathering_in_parts_changes_nothing(up, monkeypatch):
+    torch.manual_seed(0)
+    function = F.conv_transpose2d if up else F.conv2d
+    x, weight = rounded(9, 20, 8, 8), rounded(20, 20, 4, 4)
+    with Products():
+        whole = function(x, weight, stride=2, padding=1)
+        monkeypatch.setattr(conv, "CHUNK", 3 * 8 * 8 * 20 * 16)
+        assert torch.equal(whole, function(x, weight, stride=2, padding=1))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(32, 32, 3, groups=2), nn.Conv2d(32, 32, 3, dilation=2), nn.Conv2d(32, 32, 7),
+        nn.Conv2d(32, 32, 3, padding="same"), nn.Conv2d(32, 32, (3, 5)), nn.Conv2d(32, 1, 4),
+        nn.Conv2d(32, 32, 4, stride=4), nn.ConvTranspose2d(8, 1, 3),
+    ],
+)  # fmt: skip
+def test_layers_without_a_product_run_in_float32_on_stock_kernels(layer):
+    x = torch.randn(2, layer.in_channels, 8, 8)
+    expected = layer(x)
+    with Products():
+        y = layer(x)
+        again = layer(x.bfloat16())
+    assert y.dtype == again.dtype == torch.float32
+    assert torch.equal(y, expected)
+    assert relative(again, expected) < ROUNDING
+
+
+def test_any_module_that_autocast_takes_runs_under_products():
+    net = nn.Sequential(
+        nn.Conv2d(3, 64, 3, padding=1), nn.GroupNorm(4, 64), nn.SiLU(), nn.Conv2d(64, 64, 3),
+        nn.InstanceNorm2d(64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 512),
+        nn.LayerNorm(512), nn.Unflatten(1, (1, 512)),
+        nn.TransformerEncoderLayer(512, 4, dropout=0.0, batch_first=True), nn.Flatten(),
+        nn.PReLU(), nn.Linear(512, 1),
+    )  # fmt: skip
+    x = torch.randn(4, 3, 8, 8)
+    with Products():
+        y = net(x)
+        gradients = torch.autograd.grad(y.sum(), list(net.parameters()))
+    assert relative(y.float(), net(x)) < 0.1
+    assert all(g.isfinite().all() and g.dtype == torch.float32 for g in gradients)
+
+
+# -------------------------------------------------------------------- in a game
+
+
+def game(arithmetic, **settings):
+    torch.manual_seed(0)
+    D = nn.Sequential(
+        nn.Conv2d(16, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1), nn.Flatten(),
+        nn.Linear(256, 1),
+    )  # fmt: skip
+    G = nn.Sequential(
+        nn.Unflatten(1, (64, 1, 1)), nn.ConvTranspose2d(64, 32, 4), nn.ReLU(),
+        nn.ConvTranspose2d(32, 16, 4, 2, 1), nn.Tanh(),
+    )  # fmt: skip
+    players = Players(
+        {"generator": G, "discriminator": D},
+        lambda _, p: torch.optim.Adam(p, lr=1e-3, fused=True),
+        rng=torch.Generator().manual_seed(0),
+        **settings,
+    )
+    return G, D, players, arithmetic
+
+
+def test_gradients_that_nobody_wants_are_not_computed(monkeypatch):
+    """No weight gradients of a network that stays, nor the gradient of images for D's step."""
+    G, D, players, products = game(Products())
+    calls = []
+    for name in ("weight", "small_side", "large_side"):
+        original = getattr(Windows, name)
+
+        def counting(self, *args, name=name, original=original):
+            calls.append(name)
+            return original(self, *args)
+
+        monkeypatch.setattr(Windows, name, counting)
+    x, z = torch.randn(4, 16, 8, 8), torch.randn(4, 64)
+    with products:
+        fake = G(z)
+        d_loss = F.softplus(-D(x)).mean() + F.softplus(D(fake)).mean()
+        assert [calls.count(n) for n in ("small_side", "large_side")] == [4, 2]
+        calls.clear()
+        players.update(discriminator=d_loss)
+        # Two passes: both layers' weights, the second layer's input.
+        assert [calls.count(n) for n in ("weight", "large_side", "small_side")] == [4, 2, 0]
+        g_loss = F.softplus(-D(fake)).mean()
+        calls.clear()
+        players.update(generator=g_loss)
+        # Through D to its input (2 x large), G's weights, G's second layer's input (small).
+        assert [calls.count(n) for n in ("weight", "large_side", "small_side")] == [2, 2, 1]
+
+
+@pytest.mark.parametrize("role", ["discriminator", "generator"])
+def test_a_loss_from_before_a_move_is_refused(role):
+    G, D, players, products = game(Products())
+    with products:
+        stale = F.softplus(-D(G(torch.randn(4, 64)))).mean()
+        players.update(discriminator=F.softplus(D(torch.randn(4, 16, 8, 8))).mean())
+        with pytest.raises(RuntimeError, match="compute it again after that update"):
+            players.update(**{role: stale})
+
+
+def test_a_moved_weight_is_cast_anew():
+    _, D, players, products = game(Products())
+    x = torch.randn(4, 16, 8, 8)
+    with products:
+        before = D(x)
+        players.update(discriminator=before.mean())
+        after = D(x)
+    assert not torch.equal(before, after)
+    assert relative(after, D(x)) < 4 * ROUNDING
+
+
+def test_penalties_take_second_derivatives_on_stock_kernels():
+    def penalised(arithmetic):
+        _, D, players, arithmetic = game(
+            arithmetic,
+            critics=["discriminator"],
+            penalties={"discriminator": gradient_penalty},
+        )
+        x, fake = torch.randn(4, 16, 8, 8), torch.randn(4, 16, 8, 8)
+        with arithmetic:
+            players.update(discriminator=D(fake).mean() - D(x).mean())
+        return players.meters.harvest()["discriminator_penalty"]
+
+    assert penalised(Products()) == penalised(runtime.arithmetic("float32", CPU))
+
+
+def test_second_derivatives_of_products_are_an_error():
+    _, D, _, products = game(Products())
+    x = torch.randn(4, 16, 8, 8, requires_grad=True)
+    with products, pytest.raises(RuntimeError, match="set precision='float32'"):
+        torch.autograd.grad(D(x).sum(), x, create_graph=True)
+
+
+# -------------------------------------------------------------------- in an estimator
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """The same fit in both precisions, on networks that are wide enough to have products."""
+    X = np.random.default_rng(0).integers(0, 256, (64, 16, 16), np.uint8)
+    spec = DCGANSpec(32, n_blocks=2)
+    settings = {"generator": spec, "discriminator": spec, "n_epochs": 2, "batch_size": 32,
+                "random_state": 0, "device": "cpu", "warm_start": True}  # fmt: skip
+    return X, {
+        p: DCGANDiscriminatorFeatures(**settings, precision=p).fit(X)
+        for p in ("float32", "bfloat16")
+    }
+
+
+def test_a_fit_in_bfloat16_is_close_and_repeats_bit_for_bit(fits):
+    X, both = fits
+    a, b = both["float32"], both["bfloat16"]
+    assert (a.precision_, b.precision_) == ("float32", "bfloat16")
+    assert relative(*(torch.from_numpy(e.transform(X)) for e in (b, a))) < 0.02
+    assert not np.array_equal(a.transform(X), b.transform(X))
+    again = copy.deepcopy(b).set_params(warm_start=False).fit(X)
+    assert np.array_equal(again.transform(X), b.transform(X))
+
+
+def test_a_row_does_not_depend_on_its_batch(fits):
+    X, both = fits
+    whole = both["bfloat16"].transform(X)
+    one = both["bfloat16"].set_params(transform_batch_size=1).transform(X[:5])
+    assert np.allclose(whole[:5], one, atol=2 * ROUNDING * np.abs(whole).max())
+
+
+def test_weights_optimizers_and_statistics_stay_float32_in_stock_layers(fits):
+    X, both = fits
+    b = both["bfloat16"]
+    module = b.as_module()
+    kinds = {type(m) for m in module.modules()}
+    assert nn.Conv2d in kinds and not any(k.__module__ == conv.__name__ for k in kinds)
+    assert {t.dtype for t in module.state_dict().values()} == {torch.float32, torch.int64}
+    state = checkpoint.decode(b._training)
+    slots = [t for o in state["optimizers"].values() for s in o.values() for t in s.values()]
+    assert slots and {t.dtype for t in slots} == {torch.float32}
+    x = torch.from_numpy(X).float()[:, None]
+    with torch.no_grad():
+        out = module(x)
+    assert out.dtype == torch.float32
+    assert relative(torch.from_numpy(b.transform(X)), out) < 4 * ROUNDING
+
+
+# -------------------------------------------------------------------- the table
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(None, True), ("ALL", True), ("AVX512_CORE_AMX", True), ("AVX2", False),
+     ("AVX512_CORE_BF16", False)],
+)  # fmt: skip
+def test_the_limit_on_instruction_sets_is_heeded(limit, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    if limit is not None:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert conv.cpu_has_products() is expected
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: DCGANSpec(128).make_discriminator(input_shape=(1, 32, 32), norm="batch"), True),
+        (lambda: DCGANSpec(4).make_discriminator(input_shape=(1, 32, 32), norm="batch"), False),
+        (lambda: MLPSpec(1024).make_generator(latent_dim=50, output_shape=(784,)), True),
+        (lambda: MLPSpec().make_generator(latent_dim=50, output_shape=(10,)), False),
+    ],
+)
+def test_products_are_for_networks_that_fill_them(make, expected, monkeypatch):
+    net = make()
+    monkeypatch.setattr(conv, "cpu_has_products", lambda: True)
+    assert conv.products_pay([net]) is expected
+    assert runtime.resolve_precision("auto", CPU, [net]) == ("bfloat16" if expected else "float32")
+    assert runtime.resolve_precision("float32", CPU, [net]) == "float32"
+    monkeypatch.setattr(conv, "cpu_has_products", lambda: False)
+    assert runtime.resolve_precision("auto", CPU, [net]) == "float32"
+
+
+def test_real_products_equal_those_by_way_of_float32(monkeypatch):
+    """What CPUs with matrix units run, on whatever PyTorch has for bfloat16 here."""
+    torch.manual_seed(0)
+    a, b = rounded(24, 40).bfloat16(), rounded(40, 24).bfloat16()
+    out = torch.empty(24, 24, dtype=torch.bfloat16)
+    results = []
+    for has, target in itertools.product((True, False), (None, out)):
+        monkeypatch.setattr(conv, "cpu_has_products", lambda has=has: has)
+        results.append(conv.product(a, b, out=target).float().clone())
+    exact = a.double() @ b.double()
+    assert all(relative(r.double(), exact) < ROUNDING for r in results)
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+def test_plan_for_gpus_is_channels_last_under_autocast():
+    context = runtime.arithmetic("bfloat16", torch.device("cuda"))
+    assert isinstance(context, torch.autocast) and context.device == "cuda"
+    spec = DCGANSpec(8)
+    net = DCGANDiscriminatorFeatures(discriminator=spec, generator=spec, n_epochs=0).fit(
+        np.zeros((4, 16, 16), np.uint8)
+    )
+    weight = net.discriminator_.blocks[1].conv.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
