@@ -17,7 +17,7 @@ LOWEST ?= "scikit-learn==1.6.*" "numpy==1.26.*" "pandas==2.2.*" "joblib==1.4.*" 
 	"safetensors==0.4.*" "tqdm==4.66.*"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-lowest lint docs clean
+.PHONY: help demo test test-slow test-lowest bench lint docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
@@ -34,6 +34,9 @@ test-slow: $(VENV)/.installed-test ## Run the slow tests
 
 test-lowest: $(LOWEST_VENV)/.installed ## Run the quick tests on the lowest supported versions
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(LOWEST_VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+
+bench: $(VENV)/.installed-demo ## Time skgan beside hand-written PyTorch; leave the machine alone
+	$(BIN)/python examples/benchmarks/bench.py $(ARGS)
 
 lint: $(VENV)/.installed-test ## Check style and types
 	$(BIN)/ruff check .

@@ -1,0 +1,76 @@
+"""Fair timings on machines that others use as well: everything in turn, ratios round by round."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import sklearn
+import torch
+
+import skgan
+
+
+def interleave(candidates, rounds, *, warm_up=1):
+    """Run all candidates in turn, `rounds` times: {name: [figure, ...]}, larger is better."""
+    figures = {name: [] for name in candidates}
+    for i in range(warm_up + rounds):
+        for name, run in candidates.items():
+            figure = run()
+            if i >= warm_up:
+                figures[name].append(figure)
+    return figures
+
+
+def ratios(figures, reference):
+    """{name: (median, lowest, highest) of the ratios to `reference`, round by round}."""
+    base = np.asarray(figures[reference])
+    by_round = {name: np.asarray(f) / base for name, f in figures.items() if name != reference}
+    return {k: (float(np.median(r)), float(r.min()), float(r.max())) for k, r in by_round.items()}
+
+
+def machine():
+    """What the figures were measured on."""
+    names = Path("/proc/cpuinfo")
+    model = platform.processor() or platform.machine()
+    if names.exists():
+        lines = [s for s in names.read_text().splitlines() if s.startswith("model name")]
+        model = lines[0].partition(":")[2].strip() if lines else model
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return {
+        "cpu": model, "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(), "amx": bool(amx),
+        "limit": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
+        "torch": torch.__version__, "scikit-learn": sklearn.__version__,
+        "skgan": skgan.__version__, "date": datetime.now(UTC).date().isoformat(),
+    }  # fmt: skip
+
+
+def peak_memory(script, *arguments):
+    """Peak resident memory in MB of `script` in a process of its own, beyond its imports.
+
+    The script prints its resident memory behind its imports, in MB, as its last line.
+    """
+    run = subprocess.run(
+        [sys.executable, script, *arguments], check=True, capture_output=True, text=True
+    )
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def resident(high=False):
+    """Resident memory of this process in MB; with `high` the largest it ever was."""
+    key = "VmHWM:" if high else "VmRSS:"
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(s.split()[1]) for s in lines if s.startswith(key)) / 1024
+
+
+def show(title, rows, columns):
+    widths = [max(len(str(r[i])) for r in [columns, *rows]) for i in range(len(columns))]
+    print(f"\n{title}")
+    for row in [columns, *rows]:
+        print("  " + "  ".join(str(v).ljust(w) for v, w in zip(row, widths, strict=True)))
+    sys.stdout.flush()
