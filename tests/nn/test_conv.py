@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
 from skgan.engine import checkpoint, runtime
 from skgan.engine.players import Players
-from skgan.nn import conv
-from skgan.nn.conv import Products, Windows
+from skgan.nn import conv, windows
+from skgan.nn.conv import Products
+from skgan.nn.windows import Windows
 from skgan.penalties import gradient_penalty
 
 ROUNDING = 2**-8  # bfloat16 keeps 8 bits; relative, of norms
@@ -53,15 +54,20 @@ def both(function, x, weight, *args, **kwargs):
 
 @pytest.mark.parametrize("side", [4, 7, 8])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), GEOMETRIES)
+@pytest.mark.parametrize("colours", [3, 20])
 @pytest.mark.parametrize("up", [False, True])
-def test_values_and_gradients_are_those_of_the_stock_layers(up, kernel, stride, padding, side):
+def test_values_and_gradients_are_those_of_the_stock_layers(
+    up, colours, kernel, stride, padding, side
+):
     if side < kernel:
         pytest.skip("the image is smaller than the kernel")
     torch.manual_seed(0)
     function = F.conv_transpose2d if up else F.conv2d
-    weight = rounded(*((20, 24) if up else (24, 20)), kernel, kernel)
-    stock, ours = both(function, rounded(5, 20, side, side), weight, stride=stride, padding=padding)
-    assert ours[0].dtype == torch.bfloat16  # it did take the products
+    weight = rounded(24, colours, kernel, kernel)
+    x = rounded(5, 24 if up else colours, side, side)
+    stock, ours = both(function, x, weight, stride=stride, padding=padding)
+    if colours * kernel**2 >= conv.THIN:
+        assert ours[0].dtype == torch.bfloat16  # it did take the products
     assert ours[2].dtype == torch.float32
     for a, b in zip(ours, stock, strict=True):
         assert a.shape == b.shape
@@ -90,7 +96,7 @@ def test_gathering_in_parts_changes_nothing(up, monkeypatch):
     x, weight = rounded(9, 20, 8, 8), rounded(20, 20, 4, 4)
     with Products():
         whole = function(x, weight, stride=2, padding=1)
-        monkeypatch.setattr(conv, "CHUNK", 3 * 8 * 8 * 20 * 16)
+        monkeypatch.setattr(windows, "CHUNK", 3 * 8 * 8 * 20 * 16)
         assert torch.equal(whole, function(x, weight, stride=2, padding=1))
 
 
@@ -315,8 +321,8 @@ def test_real_products_equal_those_by_way_of_float32(monkeypatch):
     out = torch.empty(24, 24, dtype=torch.bfloat16)
     results = []
     for has, target in itertools.product((True, False), (None, out)):
-        monkeypatch.setattr(conv, "cpu_has_products", lambda has=has: has)
-        results.append(conv.product(a, b, out=target).float().clone())
+        monkeypatch.setattr(windows, "cpu_has_products", lambda has=has: has)
+        results.append(windows.product(a, b, out=target).float().clone())
     exact = a.double() @ b.double()
     assert all(relative(r.double(), exact) < ROUNDING for r in results)
 
@@ -331,3 +337,16 @@ def test_plan_for_gpus_is_channels_last_under_autocast():
     )
     weight = net.discriminator_.blocks[1].conv.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_copies_to_a_gpu_are_page_locked_and_asynchronous(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: calls.append("pinned") or x)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda x, d, non_blocking: calls.append((d.type, non_blocking)) or x
+    )
+    runtime.to_device(torch.zeros(2), torch.device("cuda"))
+    assert calls == ["pinned", ("cuda", True)]
+    calls.clear()
+    runtime.to_device(torch.zeros(2), CPU)
+    assert calls == [("cpu", True)]

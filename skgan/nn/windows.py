@@ -1,0 +1,191 @@
+"""Sums over windows of images as bfloat16 matrix products.
+
+With images stored (n, h, w, c), and a convolution as the map from a large side x to a small
+side y,
+
+    y     = windows(x) Wᵀ         a row of k·k·c values for every window; Wᵀ is (k·k·c, c')
+    x     = Σ over phases         the adjoint: a pixel (s·i + a, s·j + b) of the large side sees
+            windows_b(y) V_ab     the same few kernel taps at every (i, j): one product a phase
+                                  (images of few channels: y W, its windows added up)
+    dL/dW = yᵀ windows(x)
+
+Operands are bfloat16, sums float32.
+"""
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CHUNK = 2**22  # values that are gathered at a time: about what stays in a cache
+THIN = 16  # channels below which an image is thin
+
+
+def cpu_has_products() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices several times faster than float32 ones.
+
+    AMX has been measured to. oneDNN's limit on instruction sets is heeded.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "ALL")).upper()
+    allowed = limit in ("ALL", "DEFAULT", "") or "AMX" in limit
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return allowed and torch.backends.mkldnn.is_available() and bool(has_amx())
+
+
+def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """a b of bfloat16 matrices, summed in float32, rounded to bfloat16.
+
+    CPUs without matrix units compute the same by way of float32: to compare results with, not
+    for speed.
+    """
+    if cpu_has_products():
+        return torch.mm(a, b) if out is None else torch.mm(a, b, out=out)
+    with torch.autocast("cpu", enabled=False):
+        exact = a.float() @ b.float()
+    return exact.to(a.dtype) if out is None else out.copy_(exact)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of kernel x kernel pixels, one for each pixel of the small side.
+
+    Attributes
+    ----------
+    large, small : (height, width)
+    """
+
+    kernel: int
+    stride: int
+    padding: int
+    large: tuple[int, int]
+    small: tuple[int, int]
+
+    @property
+    def trivial(self) -> bool:
+        """Whether one window is the whole image: then nothing has to be gathered."""
+        whole = self.large == (self.kernel, self.kernel)
+        return whole and self.small == (1, 1) and self.padding == 0
+
+    def gather(self, x: Tensor) -> Tensor:
+        """(n, *large, c) -> (n * windows, k*k*c)."""
+        if self.trivial:
+            return x.reshape(len(x), -1)
+        k, s, p = self.kernel, self.stride, self.padding
+        return _gather(x, (k, k), s, (-p, -p), self.small)
+
+    def small_side(self, x: Tensor, weight: "Packed") -> Tensor:
+        """(n, *large, c) -> (n, *small, c')."""
+        out = x.new_empty(len(x), *self.small, weight.n_small)
+        matrix = weight.matrix.T
+        per_image = math.prod(self.small) * matrix.shape[0]
+        step = max(1, CHUNK // per_image)
+        for part, y in zip(x.split(step), out.split(step), strict=True):
+            product(self.gather(part), matrix, out=y.view(-1, weight.n_small))
+        return out
+
+    def large_side(self, y: Tensor, weight: "Packed") -> Tensor:
+        """(n, *small, c') -> (n, *large, c), the adjoint of `small_side`."""
+        n, c = len(y), weight.n_large
+        if self.trivial:
+            return product(y.reshape(n, -1), weight.matrix).view(n, *self.large, c)
+        if c < THIN:
+            return self._fold(y, weight)
+        s, phases = self.stride, weight.phases(self)
+        grid = math.ceil(self.large[0] / s), math.ceil(self.large[1] / s)
+        out = y.new_empty(n, grid[0], s, grid[1], s, c)
+        top, bottom = _span([rows for rows, _, _ in phases.values()])
+        per_image = math.prod(grid) * self.kernel**2 * weight.n_small
+        step = max(1, CHUNK // per_image)
+        for part, x in zip(y.split(step), out.split(step), strict=True):
+            for b in range(s):
+                left, right = next(cols for (_, j), (_, cols, _) in phases.items() if j == b)
+                size = bottom - top + 1, right - left + 1
+                gathered = _gather(part, size, 1, (top, left), grid).unflatten(1, (size[0], -1))
+                for a in range(s):
+                    (first, last), _, v = phases[a, b]
+                    taps = gathered[:, first - top : last - top + 1].flatten(1)
+                    x[:, :, a, :, b] = product(taps, v).view(-1, *grid, c)
+        x = out.view(n, grid[0] * s, grid[1] * s, c)
+        return x[:, : self.large[0], : self.large[1]].contiguous()
+
+    def _fold(self, y: Tensor, weight: "Packed") -> Tensor:
+        """`large_side` for few channels: one product, whose windows are added up in place."""
+        n, c, k, s, p = len(y), weight.n_large, self.kernel, self.stride, self.padding
+        down, across = (s * (m - 1) + 1 for m in self.small)
+        height, width = max(down + k, p + self.large[0]), max(across + k, p + self.large[1])
+        out = torch.zeros(n, height, width, c)  # sums are float32
+        windows = product(y.reshape(-1, weight.n_small), weight.matrix)
+        windows = windows.view(n, *self.small, k, k, c)
+        for i in range(k):
+            for j in range(k):
+                out[:, i : i + down : s, j : j + across : s] += windows[:, :, :, i, j]
+        return out[:, p : p + self.large[0], p : p + self.large[1]].to(y.dtype).contiguous()
+
+    def weight(self, x: Tensor, y: Tensor) -> Tensor:
+        """sum of y^T x over all windows: (c', c, k, k), float32."""
+        k, n_small, n_large = self.kernel, y.shape[-1], x.shape[-1]
+        step = max(1, CHUNK // (math.prod(self.small) * k * k * n_large))
+        total = None
+        for part, g in zip(x.split(step), y.split(step), strict=True):
+            rows = product(g.reshape(-1, n_small).T, self.gather(part))
+            total = rows.float() if total is None else total.add_(rows)
+        assert total is not None
+        return total.view(n_small, k, k, n_large).permute(0, 3, 1, 2)
+
+
+def _gather(x: Tensor, size, stride: int, start, grid) -> Tensor:
+    """(n, h, w, c) -> (n * gh * gw, size_h * size_w * c): windows at start + stride * (i, j).
+
+    What lies outside of the image is zero.
+    """
+    n, h, w, c = x.shape
+    (kh, kw), (top, left), (gh, gw) = size, start, grid
+    bottom = top + stride * (gh - 1) + kh
+    right = left + stride * (gw - 1) + kw
+    x = F.pad(x, (0, 0, -left, right - w, -top, bottom - h)).contiguous()
+    a, b, d, _ = x.stride()
+    windows = x.as_strided((n, gh, gw, kh, kw, c), (a, stride * b, stride * d, b, d, 1))
+    return windows.reshape(n * gh * gw, kh * kw * c)
+
+
+def _span(ranges: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    lows, highs = zip(*ranges, strict=True)
+    return min(lows), max(highs)
+
+
+Phase = tuple[tuple[int, int], tuple[int, int], Tensor]
+
+
+class Packed:
+    """A weight (c', c, k, k), the small side's channels first, as the products want it."""
+
+    def __init__(self, weight: Tensor):
+        self.version = weight._version
+        self.n_small, self.n_large = weight.shape[:2]
+        rows = weight.detach().permute(0, 2, 3, 1).to(torch.bfloat16)
+        self.matrix = rows.reshape(self.n_small, -1)
+        self._phases: dict[tuple[int, int], dict[tuple[int, int], Phase]] = {}
+
+    def phases(self, windows: Windows) -> dict[tuple[int, int], Phase]:
+        """By phase (a, b): first and last row, and column, of the taps; their weights (K, c).
+
+        A tap i of the kernel carries pixel s·q + a of the large side to row q + (a + p - i) / s
+        of the small one.
+        """
+        k, s, p = windows.kernel, windows.stride, windows.padding
+        if (s, p) not in self._phases:
+            self._phases[s, p] = {}
+            # Rows of the small side fall as taps rise: reverse the taps.
+            reverse = self.matrix.view(self.n_small, k, k, self.n_large).flip(1, 2)
+            taps = {a: range((a + p) % s, k, s) for a in range(s)}
+            span = {a: ((a + p - t[-1]) // s, (a + p - t[0]) // s) for a, t in taps.items()}
+            for a in range(s):
+                for b in range(s):
+                    v = reverse[:, k - 1 - taps[a][-1] :: s, k - 1 - taps[b][-1] :: s]
+                    v = v.permute(1, 2, 0, 3).reshape(-1, self.n_large)
+                    self._phases[s, p][a, b] = span[a], span[b], v
+        return self._phases[s, p]
