@@ -66,9 +66,9 @@ def resolve_epochs(n_epochs: int | str, steps_an_epoch: int, n_rows: int) -> int
 
 
 def resolve_transform_batch_size(size: int | str, input_shape: tuple[int, ...]) -> int:
-    """ "auto": as many rows as hold the values of 512 images of 32x32 pixels."""
+    """ "auto": as many rows as hold the pixels of 256 images of 32x32."""
     if isinstance(size, str):
-        return max(1, 2**19 // math.prod(input_shape[-2:]))
+        return max(1, 2**18 // math.prod(input_shape[-2:]))
     return size
 
 

@@ -64,10 +64,15 @@ def train(G, D, batches, n_images, *, autocast=False):
     return n_images / (time.perf_counter() - start)
 
 
+def as_tensor(X):
+    """Images as torchvision's ToTensor and Normalize lay them out: (n, c, h, w) in [-1, 1]."""
+    x = torch.from_numpy(X).float().div(127.5).sub(1)
+    return x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
+
+
 def in_memory(X, batch_size):
     """(a) batches of float tensors held in memory, shuffled."""
-    x = torch.from_numpy(X).float().div(127.5).sub(1)
-    x = x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2).contiguous()
+    x = as_tensor(X)
     order = torch.randperm(len(x))
     return (x[rows] for rows in order.split(batch_size))
 
@@ -106,8 +111,7 @@ def extract(D, X, batch_size=128):
     out = []
     with torch.no_grad():
         for i in range(0, len(X), batch_size):
-            x = torch.from_numpy(X[i : i + batch_size]).float().div(127.5).sub(1)
-            D(x[:, None] if x.ndim == 3 else x.permute(0, 3, 1, 2))
+            D(as_tensor(X[i : i + batch_size]))
             pooled = [F.adaptive_max_pool2d(y, 4).flatten(1) for y in kept]
             out.append(torch.cat(pooled, 1).numpy())
             kept.clear()
