@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .nn import EncoderFeatures
 from .nn.blocks import TAPS
 from .nn.codes import OUTPUTS, Prior
+from .nn.heads import Extractor
 from .settings import prior_of
 from .utils.checks import check_choice, check_number
 
@@ -37,7 +38,7 @@ class ReconstructionMixin:
     _apply: Callable[..., Any]
     _device: Callable[[], torch.device]
     _format: Any
-    n_features_out_: int
+    _extractor: Callable[[Any], Extractor]
     output: str
     layers: Any
     tap: str
@@ -80,7 +81,7 @@ class ReconstructionMixin:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_features_out_)
+        X : array-like of shape (n, k)
             Codes, as `transform` gives them.
 
         Returns
@@ -90,10 +91,11 @@ class ReconstructionMixin:
         """
         nets = self._nets()
         z = torch.from_numpy(np.asarray(X, np.float32))
-        if z.ndim != 2 or z.shape[1] != self.n_features_out_:
+        k = self._extractor(nets).n_features  # `output` may have been set after `fit`
+        if z.ndim != 2 or z.shape[1] != k:
             raise ValueError(
-                f"X of shape {tuple(z.shape)} holds no codes: (n, {self.n_features_out_}) is "
-                "expected, as transform gives them."
+                f"X of shape {tuple(z.shape)} holds no codes: (n, {k}) is expected, as transform "
+                "gives them."
             )
         rows = [self._decode(nets, part.to(self._device())).float().cpu() for part in z.split(512)]
         return self._format.decode(torch.cat(rows))

@@ -256,13 +256,13 @@ class BiGANEncoder(ReconstructionMixin, BaseGAN):
 
     def _build(self, shape, rng):
         prior = self._prior()
-        x_shape = self._shape("generator", shape)
+        x_shape, e_shape = self._shape("generator", shape), self._shape("encoder", shape)
         return {
             "generator": build_network(
                 "generator", self.generator, rng, latent_dim=prior.dim, output_shape=x_shape
             ),
             "encoder": build_network(
-                "encoder", self.encoder, rng, input_shape=self._shape("encoder", shape),
+                "encoder", self.encoder, rng, input_shape=e_shape,
                 n_outputs=prior.n_outputs(self.encoder_output),
             ),
             "discriminator": build_network(

@@ -23,21 +23,22 @@ class UnaryDiscriminator(nn.Module):
     arguments : dict
         Of F's constructor.
     latent_dim : int
-    widths : tuple of int
-        Hidden units of H, and of J.
+    width : int
+        Units of the one hidden layer of H, and of that of J. As a first layer it has no batch
+        norm, so J is not blind to how large its inputs are.
     """
 
-    def __init__(self, family, arguments, latent_dim, widths):
+    def __init__(self, family, arguments, latent_dim, width):
         super().__init__()
         self.recipe = {
             "family": family, "arguments": dict(arguments), "latent_dim": latent_dim,
-            "widths": tuple(widths),
+            "width": width,
         }  # fmt: skip
         dense = {k: arguments[k] for k in ("norm", "bn_affine", "bias") if k in arguments}
         self.x_critic = FAMILIES[family](**arguments)
-        self.z_critic = MLPDiscriminator((latent_dim,), widths, **dense)
-        width = self.x_critic.head.in_features + widths[-1]
-        self.pair_critic = MLPDiscriminator((width,), widths, **dense)
+        self.z_critic = MLPDiscriminator((latent_dim,), (width,), **dense)
+        both = self.x_critic.head.in_features + width
+        self.pair_critic = MLPDiscriminator((both,), (width,), **dense)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         f, h = self.x_critic.features(x), self.z_critic.features(z)

@@ -103,9 +103,8 @@ class DCGANSpec(BaseEstimator):
     def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
         layout = self._layout(input_shape) | {"norm": norm, "head_layers": self.head_layers}
         if unary:
-            widths = (2 * layout["channels"][-1],) * 2
             arguments = {"image_shape": tuple(input_shape)} | layout
-            return UnaryDiscriminator("dcgan", arguments, latent_dim, widths)
+            return UnaryDiscriminator("dcgan", arguments, latent_dim, 2 * layout["channels"][-1])
         _check_depth("n_blocks", layout["channels"], latent_dim)
         return DCGANDiscriminator(input_shape, **layout, latent_dim=latent_dim)
 
@@ -163,7 +162,7 @@ class MLPSpec(BaseEstimator):
             "bn_affine": self.bn_affine, "bias": self.bias,
         }  # fmt: skip
         if unary:
-            return UnaryDiscriminator("mlp", arguments, latent_dim, widths)
+            return UnaryDiscriminator("mlp", arguments, latent_dim, widths[-1])
         _check_depth("n_layers", widths, latent_dim)
         return MLPDiscriminator(**arguments, latent_dim=latent_dim)
 
