@@ -2,7 +2,12 @@
 
 from . import methods, persistence
 from .data.sources import LazyImages
-from .methods import DCGANDiscriminatorFeatures
+from .methods import (
+    AutoencoderFeatures,
+    BiGANEncoder,
+    DCGANDiscriminatorFeatures,
+    LatentRegressorEncoder,
+)
 from .nn import DCGANSpec, MLPSpec
 from .version import __version__
 
@@ -27,8 +32,11 @@ def load(path):
 
 
 __all__ = [
+    "AutoencoderFeatures",
+    "BiGANEncoder",
     "DCGANDiscriminatorFeatures",
     "DCGANSpec",
+    "LatentRegressorEncoder",
     "LazyImages",
     "MLPSpec",
     "__version__",

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from . import settings
 from .data.arrays import ArraySource, learn_format
 from .data.sources import LazyImages, as_lazy
 from .engine import callbacks, checkpoint
@@ -60,6 +62,10 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
     @abstractmethod
     def _extractor(self, nets: Any) -> Extractor:
         """The module behind `transform`: rows as the networks see them -> features (n, k)."""
+
+    def _decode(self, nets: Any, z: Tensor) -> Tensor:
+        """Rows from z, of the shape that the networks see."""
+        return nets.generator(z)
 
     def _penalties(self) -> dict[str, Penalty]:
         """Penalties that are added to a critic's loss, by role."""
@@ -155,10 +161,9 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             self._training = checkpoint.encode(training.state())
 
     def _draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """n draws (n, latent_dim) from the prior: U(-1, 1) or N(0, 1)."""
-        if self.latent == "uniform":
-            return torch.rand(n, self.latent_dim, generator=rng) * 2 - 1
-        return torch.randn(n, self.latent_dim, generator=rng)
+        """n draws from the prior; (n, 0) in a game that has none."""
+        prior = settings.prior_of(self)
+        return torch.empty(n, 0) if prior is None else prior.draw(n, rng)
 
     @contextlib.contextmanager
     def _keeping_earlier_fit(self) -> Iterator[None]:
@@ -207,12 +212,13 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
 
     @torch.no_grad()
     def _generate(self, n_samples: int, random_state) -> Tensor:
-        generator = self._nets().generator
+        nets = self._nets()
         check_number("n_samples", n_samples, low=1, integer=True)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         z = self._draw(n_samples, torch.Generator().manual_seed(seed)).to(self._device())
-        return torch.cat([generator(part).float().cpu() for part in z.split(512)])
+        return torch.cat([self._decode(nets, part).float().cpu() for part in z.split(512)])
 
+    @available_if(settings.has_prior)
     def sample(self, n_samples=1, random_state=None):
         """Generated rows, in the layout, value range and (for uint8) type of the X of `fit`.
 
@@ -228,6 +234,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         """
         return self._format.decode(self._generate(n_samples, random_state))
 
+    @available_if(settings.has_prior)
     def sample_images(self, n_samples=1, random_state=None):
         """Generated images for display: float32 (n_samples, c, h, w) in [0, 1].
 

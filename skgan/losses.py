@@ -5,7 +5,7 @@ logistic function. Every function returns a scalar to be minimised.
 """
 
 from torch import Tensor
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
 
 
 def ns_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -67,3 +67,60 @@ def feature_matching_paired(real: Tensor, fake: Tensor) -> Tensor:
 
 
 FEATURE_MATCHING = {"mean": feature_matching_mean, "paired": feature_matching_paired}
+
+
+def joint_discriminator(encoded: Tensor, generated: Tensor) -> Tensor:
+    """-1/2 E log sigma(D(x, E(x))) - 1/2 E log(1 - sigma(D(G(z), z))) (Donahue et al. 2017)."""
+    return 0.5 * ns_discriminator(encoded, generated)
+
+
+def joint_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
+    """-1/2 E log(1 - sigma(D(x, E(x)))) - 1/2 E log sigma(D(G(z), z)): with the labels swapped.
+
+    E wants its pairs to be taken for generated ones, and G its own for encoded ones: the
+    inverse objective of Donahue et al. 2017, sec. 3.4.
+    """
+    return 0.5 * ns_discriminator(generated, encoded)
+
+
+def unary_discriminator(encoded: Tensor, generated: Tensor) -> Tensor:
+    """Sum over s_x, s_z, s_xz of E max(0, 1 - s) encoded + E max(0, 1 + s) generated.
+
+    Scores (n, 3); three hinges, not one of the sum (Donahue and Simonyan 2019).
+    """
+    return relu(1 - encoded).sum(1).mean() + relu(1 + generated).sum(1).mean()
+
+
+def unary_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
+    """E (s_x + s_z + s_xz) encoded - E (s_x + s_z + s_xz) generated, for E and G."""
+    return encoded.sum(1).mean() - generated.sum(1).mean()
+
+
+# Whether there are unary terms -> (the discriminator's, that of encoder and generator)
+JOINT_LOSSES = {
+    False: (joint_discriminator, joint_confuse),
+    True: (unary_discriminator, unary_confuse),
+}
+
+
+def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
+    """E 1/d sum_i -[t_i log sigma(a_i) + (1 - t_i) log(1 - sigma(a_i))], t = (z + 1) / 2.
+
+    For z in (-1, 1)^d; the least is reached where 2 sigma(a) - 1 = z.
+    """
+    return binary_cross_entropy_with_logits(a, (z + 1) / 2)
+
+
+def squared_error(a: Tensor, b: Tensor) -> Tensor:
+    """E 1/d sum_i (a_i - b_i)^2."""
+    return (a - b).square().mean()
+
+
+def absolute_error(a: Tensor, b: Tensor) -> Tensor:
+    """E 1/d sum_i |a_i - b_i|."""
+    return (a - b).abs().mean()
+
+
+# prior -> how far an encoder's output is from z (Donahue et al. 2017, sec. 4.1)
+LATENT_LOSSES = {"uniform": latent_cross_entropy, "normal": squared_error}
+RECONSTRUCTION_LOSSES = {"l1": absolute_error, "l2": squared_error}

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
-from .utils.checks import check_choice, check_number
+from .nn.codes import Prior
+from .utils.checks import check_choice, check_flag, check_number
 
 CHOICES = {
     "optimizer": OPTIMIZERS,
@@ -29,7 +30,10 @@ FREE = (
 
 
 def check_settings(estimator: Any) -> None:
-    """Raise a ValueError for the first shared parameter that cannot work."""
+    """Raise a ValueError for the first shared parameter that cannot work.
+
+    A class may leave out those that mean nothing in its game.
+    """
     p = estimator.get_params(deep=False)
     if p["n_epochs"] != "auto":
         check_number("n_epochs", p["n_epochs"], low=0, integer=True, instead="'auto'")
@@ -38,7 +42,7 @@ def check_settings(estimator: Any) -> None:
         check_number("transform_batch_size", size, low=1, integer=True, instead="'auto'")
     for name in ("checkpoint_every", "checkpoint_keep"):
         check_number(name, p[name], low=1, integer=True)
-    check_choice("warm_start", str(p["warm_start"]), ("True", "False"))
+    check_flag("warm_start", p["warm_start"])
     if p["resume"] == "must" and p["checkpoint_dir"] is None:
         raise ValueError("resume='must' needs checkpoint_dir, the folder to resume from.")
     check_number("batch_size", p["batch_size"], low=2, integer=True)
@@ -54,8 +58,31 @@ def check_settings(estimator: Any) -> None:
         raise ValueError(f"betas={p['betas']!r} must be two numbers, such as (0.5, 0.999).")
     for beta in p["betas"]:
         check_number("betas", beta, low=0, high=1, open_high=True)
-    for name, choices in CHOICES.items():
-        check_choice(name, p[name], choices)
+    for name in (k for k in CHOICES if k in p):
+        check_choice(name, p[name], CHOICES[name])
+    sizes = p.get("categories", ())
+    if not isinstance(sizes, (tuple, list)):
+        raise ValueError(f"categories={sizes!r} must be a tuple of sizes, such as (10,).")
+    for size in sizes:
+        check_number("categories", size, low=2, integer=True)
+
+
+def prior_of(estimator: Any) -> Prior | None:
+    """What z is in the estimator's game; None in one that draws no z."""
+    e = estimator
+    if not hasattr(e, "latent"):
+        return None
+    return Prior(e.latent, e.latent_dim, tuple(getattr(e, "categories", ())))
+
+
+def has_prior(estimator: Any) -> bool:
+    """For `available_if`: whether there is a prior to draw from."""
+    if prior_of(estimator) is None:
+        raise AttributeError(
+            f"{type(estimator).__name__} has no prior to draw from: use reconstruct, or "
+            "inverse_transform of codes with output='latent'."
+        )
+    return True
 
 
 def resolve_epochs(n_epochs: int | str, steps_an_epoch: int, n_rows: int) -> int:

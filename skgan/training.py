@@ -112,7 +112,7 @@ class Training:
         They go on from those of the networks in `earlier`, if there are any.
         """
         e = self.estimator
-        keep = e._critics if e.bn_stats == "running" else ()
+        keep = e._critics if getattr(e, "bn_stats", "real") == "running" else ()
         measured = [i for i, role in enumerate(nets) if role not in keep]
         namespace = SimpleNamespace(**nets)
         rng = torch.Generator().manual_seed(self.seed)

@@ -30,14 +30,15 @@ def bytes_28():
 
 @pytest.fixture
 def small():
-    """A small and quick estimator; keywords override."""
+    """A small and quick estimator of any class; keywords override."""
 
-    def make(**settings):
+    def make(cls=DCGANDiscriminatorFeatures, **settings):
         spec = DCGANSpec(4)
         chosen = {
-            "generator": spec, "discriminator": spec, "latent_dim": 8, "n_epochs": 2,
-            "batch_size": 32, "random_state": 0, "device": "cpu",
+            "generator": spec, "discriminator": spec, "encoder": spec, "latent_dim": 8,
+            "n_epochs": 2, "batch_size": 32, "random_state": 0, "device": "cpu",
         }  # fmt: skip
-        return DCGANDiscriminatorFeatures(**(chosen | settings))
+        known = cls().get_params(deep=False)
+        return cls(**({k: v for k, v in chosen.items() if k in known} | settings))
 
     return make

@@ -11,12 +11,13 @@ ROOT = Path(__file__).parents[1]
 
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
-    "methods": "skgan.base skgan.nn skgan.losses skgan.penalties torch numpy",
+    "methods": "skgan.base skgan.reconstruction skgan.nn skgan.losses skgan.penalties torch numpy",
+    "reconstruction": "skgan.settings skgan.nn torch numpy sklearn",
     "base": "skgan.settings skgan.training skgan.extraction skgan.engine skgan.data "
     "skgan.persistence skgan.metrics skgan.nn skgan.version torch numpy sklearn joblib",
     "extraction": "skgan.settings skgan.engine skgan.data skgan.nn numpy torch sklearn",
     "training": "skgan.settings skgan.engine skgan.data numpy torch sklearn",
-    "settings": "skgan.engine torch",
+    "settings": "skgan.engine skgan.nn torch",
     "engine": "skgan.losses skgan.penalties skgan.augment skgan.metrics numpy torch tqdm",
     "nn": "torch",
     "losses": "torch",

@@ -38,12 +38,16 @@ class Batch:
         Minibatches so far with this one, from 1; passes over the data, from 1.
     latent : callable (n=len(x)) -> Tensor (n, latent_dim)
         Draws from the prior.
+    normal, uniform : callable (*shape) -> Tensor
+        Noise from N(0, 1) and from U(0, 1).
     """
 
     x: Tensor
     step: int
     epoch: int
     latent: Callable[..., Tensor]
+    normal: Callable[..., Tensor]
+    uniform: Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,10 @@ def train(
     """
     for net in players.nets.values():
         net.train()
+
+    def noise(kind: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return lambda *shape: to_device(kind(shape, generator=players.rng), plan.device)
+
     with _progress(plan, done=len(history)) as bar, _interrupts(plan.on_interrupt) as interrupted:
         for epoch in range(len(history), plan.n_epochs):
             started = time.perf_counter()
@@ -99,6 +107,7 @@ def train(
                 batch = Batch(
                     x, players.n_steps, epoch + 1,
                     lambda n=len(x): to_device(draw(n), plan.device),
+                    noise(torch.randn), noise(torch.rand),
                 )  # fmt: skip
                 with plan.arithmetic:
                     step(nets, batch, players.update)

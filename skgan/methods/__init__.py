@@ -1,5 +1,13 @@
 """One paper a file."""
 
+from .autoencoder import AutoencoderFeatures
+from .bigan import BiGANEncoder
 from .dcgan import DCGANDiscriminatorFeatures
+from .latent_regressor import LatentRegressorEncoder
 
-__all__ = ["DCGANDiscriminatorFeatures"]
+__all__ = [
+    "AutoencoderFeatures",
+    "BiGANEncoder",
+    "DCGANDiscriminatorFeatures",
+    "LatentRegressorEncoder",
+]

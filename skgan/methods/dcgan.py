@@ -38,7 +38,7 @@ class DCGANDiscriminatorFeatures(BaseGAN):
     ----------
     image_shape : None, (h, w) or (c, h, w), default=None
         Of the images, in pixels, at least 8x8. Needed for 2-D X of images; None makes 2-D X a
-        table. Sizes that the strides do not divide are padded in D with the lowest value.
+        table. Sizes that the strides do not divide are padded with the lowest value.
     data_format : {"auto", "channels_first", "channels_last"}, default="auto"
         Where 4-D X (or a flat row) has its channels. "auto" reads it off the shape of 4-D X
         where that is unambiguous, and takes flat rows as channels first.
@@ -49,19 +49,21 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         Dimension of z.
     latent : {"uniform", "normal"}, default="uniform"
         Prior of z: U(-1, 1) or N(0, 1).
-    generator, discriminator : str, spec, callable or Module, default="auto"
+    generator : str, spec, callable or Module, default="auto"
         "auto" is "dcgan" for images and "mlp" for tables; "faces64", "imagenet32" and "svhn32"
-        are the networks of the released code, "marta256" MARTA GAN's. Or a spec such as
-        `DCGANSpec(width=64)`; a callable `f(latent_dim=, output_shape=)` or
-        `f(input_shape=, norm=)` that returns a module; or a module, which is copied. G maps
-        (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns); D maps these to (n,) or
-        (n, 1) logits.
+        are the networks of DCGAN's released code, "marta256" MARTA GAN's and "bigan784" BiGAN's
+        for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
+        `f(latent_dim=, output_shape=)` that returns a module; or a module, which is copied. It
+        maps (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns).
+    discriminator : str, spec, callable or Module, default="auto"
+        The same choices; a callable is called as `f(input_shape=, norm=)`. It maps rows to
+        (n,) or (n, 1) logits.
     loss : {"ns", "hinge", "ls", "wgan-gp"}, default="ns"
         Non-saturating, hinge, least squares, or Wasserstein with gradient penalty.
     norm : {"batch", "none", "spectral"}, default="batch"
-        Of the discriminator. Batch norm and a gradient penalty exclude each other.
+        Of the discriminator.
     gp_weight : float, default=10.0
-        Weight of the gradient penalty.
+        Weight of the gradient penalty, which batch norm excludes.
     n_critic : int, default=1
         Steps of D for each turn of G.
     n_generator : int, default=1

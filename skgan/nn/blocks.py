@@ -1,4 +1,4 @@
-"""What the critics of every family share: blocks whose stages can be tapped, and the head."""
+"""What critics and encoders of every family share: a head on blocks whose stages can be tapped."""
 
 import torch
 from torch import Tensor, nn
@@ -7,29 +7,41 @@ TAPS = ("activation", "norm", "conv")
 
 
 class Block(nn.Module):
-    """A linear map, its normalisation and its nonlinearity; each stage can be read out."""
+    """A linear map, its normalisation and its nonlinearity; each stage can be read out.
 
-    def __init__(self, conv: nn.Module, norm: nn.Module, activation: nn.Module):
+    With `inject` a map of z is added in front of the normalisation, in every cell alike.
+    """
+
+    def __init__(
+        self, conv: nn.Module, norm: nn.Module, activation: nn.Module,
+        inject: nn.Module | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.conv = conv
         self.norm = norm
         self.activation = activation
+        self.inject = inject
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.norm(self.conv(x)))
+    def _linear(self, x: Tensor, z: Tensor | None) -> Tensor:
+        x = self.conv(x)
+        return x if self.inject is None else add_map(x, self.inject(z))
 
-    def stages(self, x: Tensor) -> dict[str, Tensor]:
-        conv = self.conv(x)
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        return self.activation(self.norm(self._linear(x, z)))
+
+    def stages(self, x: Tensor, z: Tensor | None = None) -> dict[str, Tensor]:
+        conv = self._linear(x, z)
         norm = self.norm(conv)
         # The activation may work in place.
         return {"conv": conv, "norm": norm, "activation": self.activation(norm.clone())}
 
 
-class Critic(nn.Module):
-    """Blocks in a row, then a bias-free linear head on the last of them: x -> logit (n,).
+class Trunk(nn.Module):
+    """Blocks in a row, then a linear head on the last of them: x -> (n, k).
 
     Abstract: a family's constructor fills `blocks`, `head` and `head_layers` (how many of the
-    last blocks the head reads), and says in `prepare` how x enters the first block.
+    last blocks the head reads), and says in `prepare` how x enters the first block. The trunk of
+    a joint critic takes z beside x; its blocks behind the first add a map of z.
     """
 
     blocks: nn.ModuleList
@@ -43,31 +55,68 @@ class Critic(nn.Module):
         """What the head reads: the last block flattened, or the last few pooled and joined."""
         return torch.cat([m.flatten(1) for m in maps[-self.head_layers :]], dim=1)
 
-    def taps(self, x: Tensor, tap: str = "activation", n_layers: int | None = None) -> list[Tensor]:
+    def taps(
+        self, x: Tensor, tap: str = "activation", n_layers: int | None = None,
+        z: Tensor | None = None,
+    ) -> list[Tensor]:  # fmt: skip
         """The given stage of the first `n_layers` blocks (default: of all), shallow to deep."""
         x = self.prepare(x)
         out = []
         for block in list(self.blocks)[:n_layers]:
             assert isinstance(block, Block)
             if tap == "activation":
-                x = block(x)
+                x = block(x, z)
                 out.append(x)
             else:
-                stages = block.stages(x)
+                stages = block.stages(x, z)
                 x = stages["activation"]
                 out.append(stages[tap])
         return out
 
+    def features(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        """What the head reads (n, d): the layer in front of the last."""
+        return self.fuse(self.taps(x, z=z))
+
+
+class Critic(Trunk):
+    """A trunk whose head has one output: x -> logit (n,), or (x, z) -> logit (n,). Abstract."""
+
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, z)).squeeze(1)
+
+
+class Encoder(Trunk):
+    """A trunk whose head has as many outputs as the code needs: x -> (n, k). Abstract."""
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.fuse(self.taps(x))).squeeze(1)
+        return self.head(self.features(x))
 
 
-def make_norm(norm: str, n_channels: int, *, spatial: bool, first: bool) -> nn.Module:
+def add_map(x: Tensor, m: Tensor) -> Tensor:
+    """x (n, c, ...) plus m (n, c), in every cell alike."""
+    return x + m.view(*m.shape, *[1] * (x.ndim - 2))
+
+
+def make_norm(
+    norm: str, n_channels: int, *, spatial: bool, first: bool, affine: bool = True
+) -> nn.Module:
     """Batch norm everywhere but at D's input (DCGAN sec. 3); nothing for the other choices."""
     if norm != "batch" or first:
         return nn.Identity()
-    return nn.BatchNorm2d(n_channels) if spatial else nn.BatchNorm1d(n_channels)
+    layer = nn.BatchNorm2d if spatial else nn.BatchNorm1d
+    return layer(n_channels, affine=affine)
 
 
 def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:
     return nn.utils.parametrizations.spectral_norm(module) if norm == "spectral" else module
+
+
+def make_injection(latent_dim: int, n_channels: int, kernel_size: int = 1) -> nn.Linear:
+    """A map of z to be added to a layer's linear output.
+
+    BiGAN's released code gives its weights the standard deviation 0.02 k^2 beside kernels of
+    k x k, so that z is heard next to k^2 times as many inputs.
+    """
+    inject = nn.Linear(latent_dim, n_channels, bias=False)
+    inject.init_std = 0.02 * kernel_size**2  # type: ignore[assignment]
+    return inject

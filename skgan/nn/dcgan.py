@@ -15,7 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import Block, Critic, make_norm, maybe_spectral
+from .blocks import (
+    Block,
+    Critic,
+    Encoder,
+    add_map,
+    make_injection,
+    make_norm,
+    maybe_spectral,
+)
 
 FUSION_GRID = 4  # the maps that a head fuses are pooled to 4x4, as in MARTA GAN
 
@@ -32,8 +40,49 @@ def _margins(h: int, w: int, strides: tuple[int, ...]) -> tuple[int, int, int, i
     return dw // 2, dw - dw // 2, dh // 2, dh - dh // 2
 
 
+def _grow(
+    net, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
+    latent_dim=None,
+) -> int:  # fmt: skip
+    """Fill the blocks of a trunk on images; returns how many values its head reads."""
+    net.head_layers = head_layers
+    c, h, w = image_shape
+    net.margins = _margins(h, w, strides)
+    sides = working_size(h, strides), working_size(w, strides)
+    widths, net.blocks = [], nn.ModuleList()
+    for i, (c_out, stride) in enumerate(zip(channels, strides, strict=True)):
+        # DCGAN's code has no biases at all; without batch norm nothing else can shift.
+        conv = nn.Conv2d(
+            c, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=norm != "batch"
+        )
+        norm_layer = make_norm(norm, c_out, spatial=True, first=i == 0, affine=bn_affine)
+        inject = None
+        if latent_dim is not None and i > 0:
+            inject = maybe_spectral(make_injection(latent_dim, c_out, kernel_size), norm)
+        net.blocks.append(
+            Block(maybe_spectral(conv, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
+        )
+        sides = sides[0] // stride, sides[1] // stride
+        cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
+        widths.append(c_out * math.prod(cells))
+        c = c_out
+    return sum(widths[-head_layers:])
+
+
+def _pad(x: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
+    x = x.contiguous(memory_format=torch.channels_last)
+    return F.pad(x, margins, value=-1.0) if any(margins) else x
+
+
+def _pooled(maps: list[Tensor], head_layers: int) -> list[Tensor]:
+    """The maps that a head reads, of equal size where it reads several."""
+    if head_layers == 1:
+        return maps
+    return [pool_to_grid(m, FUSION_GRID, "max") for m in maps[-head_layers:]]
+
+
 class DCGANDiscriminator(Critic):
-    """x (n, c, h, w) in [-1, 1] -> logit (n,).
+    """x (n, c, h, w) in [-1, 1] -> logit (n,), or (x, z) -> logit (n,).
 
     Parameters
     ----------
@@ -45,43 +94,64 @@ class DCGANDiscriminator(Critic):
     head_layers : int
         How many of the last blocks the head reads. With more than one they are max-pooled to
         4x4 and joined, shallow to deep (MARTA GAN, arXiv 1612.08879).
+    bn_affine : bool
+        Whether batch norm has gain and shift.
+    latent_dim : int or None
+        Of z, for a joint critic.
     """
 
-    def __init__(self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1):
+    margins: tuple[int, int, int, int]
+
+    def __init__(
+        self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
+        bn_affine=True, latent_dim=None,
+    ):  # fmt: skip
         super().__init__()
         self.recipe = {
             "image_shape": tuple(image_shape), "channels": tuple(channels),
             "strides": tuple(strides), "kernel_size": kernel_size, "norm": norm,
-            "head_layers": head_layers,
+            "head_layers": head_layers, "bn_affine": bn_affine, "latent_dim": latent_dim,
         }  # fmt: skip
-        self.head_layers = head_layers
-        c, h, w = image_shape
-        self.margins = _margins(h, w, strides)
-        sides = working_size(h, strides), working_size(w, strides)
-        widths, self.blocks = [], nn.ModuleList()
-        for i, (c_out, stride) in enumerate(zip(channels, strides, strict=True)):
-            # DCGAN's code has no biases at all; without batch norm nothing else can shift.
-            conv = nn.Conv2d(
-                c, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=norm != "batch"
-            )
-            norm_layer = make_norm(norm, c_out, spatial=True, first=i == 0)
-            self.blocks.append(
-                Block(maybe_spectral(conv, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True))
-            )
-            sides = sides[0] // stride, sides[1] // stride
-            cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
-            widths.append(c_out * math.prod(cells))
-            c = c_out
-        self.head = maybe_spectral(nn.Linear(sum(widths[-head_layers:]), 1, bias=False), norm)
+        width = _grow(self, **self.recipe)
+        self.head = maybe_spectral(nn.Linear(width, 1, bias=False), norm)
 
     def prepare(self, x: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
-        return F.pad(x, self.margins, value=-1.0) if any(self.margins) else x
+        return _pad(x, self.margins)
 
     def fuse(self, maps: list[Tensor]) -> Tensor:
-        if self.head_layers > 1:
-            maps = [pool_to_grid(m, FUSION_GRID, "max") for m in maps[-self.head_layers :]]
-        return super().fuse(maps)
+        return super().fuse(_pooled(maps, self.head_layers))
+
+
+class DCGANEncoder(Encoder):
+    """x (n, c, h, w) in [-1, 1] -> (n, n_outputs).
+
+    Parameters
+    ----------
+    image_shape, channels, strides, kernel_size, head_layers, bn_affine
+        As the discriminator's.
+    n_outputs : int
+    """
+
+    margins: tuple[int, int, int, int]
+
+    def __init__(
+        self, image_shape, n_outputs, channels, strides, kernel_size=4, head_layers=1,
+        bn_affine=True,
+    ):  # fmt: skip
+        super().__init__()
+        layout = {
+            "image_shape": tuple(image_shape), "channels": tuple(channels),
+            "strides": tuple(strides), "kernel_size": kernel_size, "head_layers": head_layers,
+            "bn_affine": bn_affine,
+        }  # fmt: skip
+        self.recipe = {"n_outputs": n_outputs} | layout
+        self.head = nn.Linear(_grow(self, **layout, norm="batch"), n_outputs)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        return _pad(x, self.margins)
+
+    def fuse(self, maps: list[Tensor]) -> Tensor:
+        return super().fuse(_pooled(maps, self.head_layers))
 
 
 class DCGANGenerator(nn.Module):
@@ -94,13 +164,21 @@ class DCGANGenerator(nn.Module):
     channels, strides : tuple of int
         As the discriminator lists them, shallow to deep.
     kernel_size : int
+    bn_affine : bool
+        Whether batch norm has gain and shift.
+    z_injection : bool
+        Whether hidden layers behind the first add a map of z (BiGAN's released code).
     """
 
-    def __init__(self, latent_dim, image_shape, channels, strides, kernel_size=4):
+    def __init__(
+        self, latent_dim, image_shape, channels, strides, kernel_size=4, bn_affine=True,
+        z_injection=False,
+    ):  # fmt: skip
         super().__init__()
         self.recipe = {
             "latent_dim": latent_dim, "image_shape": tuple(image_shape),
             "channels": tuple(channels), "strides": tuple(strides), "kernel_size": kernel_size,
+            "bn_affine": bn_affine, "z_injection": z_injection,
         }  # fmt: skip
         c, h, w = self.image_shape = tuple(image_shape)
         self.margins = _margins(h, w, strides)
@@ -109,20 +187,31 @@ class DCGANGenerator(nn.Module):
         self.project = nn.Linear(latent_dim, math.prod(self.grid), bias=False)
         # Paper: the released code normalises this layer per unit; per channel here, as every
         # later layer.
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels[-1]), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [
+            nn.BatchNorm2d(channels[-1], affine=bn_affine),
+            nn.ReLU(inplace=True),
+        ]
+        self.inject = nn.ModuleDict()  # by the layer it is added to
         pad = (kernel_size - 1) // 2
         ups = zip(channels[::-1], [*channels[-2::-1], c], strides[::-1], strict=True)
         for c_in, c_out, stride in ups:
             last = len(layers) == 2 + 3 * (len(channels) - 1)
             extra = stride + 2 * pad - kernel_size
+            if z_injection and not last:
+                self.inject[str(len(layers))] = make_injection(latent_dim, c_out, kernel_size)
             layers.append(
                 nn.ConvTranspose2d(c_in, c_out, kernel_size, stride, pad, extra, bias=last)
             )
-            layers += [nn.Tanh()] if last else [nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
+            norm = nn.BatchNorm2d(c_out, affine=bn_affine)
+            layers += [nn.Tanh()] if last else [norm, nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.layers(self.project(z).unflatten(1, self.grid))
+        x = self.project(z).unflatten(1, self.grid)
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if str(i) in self.inject:
+                x = add_map(x, self.inject[str(i)](z))
         left, _, top, _ = self.margins
         _, h, w = self.image_shape
         return x[:, :, top : top + h, left : left + w]

@@ -1,11 +1,13 @@
 """Feature extractors as plain modules: what `transform` runs and `as_module()` hands out."""
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from .blocks import Critic
+from .blocks import Trunk
+from .codes import resize
 from .dcgan import FUSION_GRID, pool_to_grid
 
 # The stages of a module that a user brought, told by type.
@@ -23,7 +25,7 @@ _STAGE_TYPES = {"activation": _ACTIVATIONS, "norm": _NORMS, "conv": _LINEAR_MAPS
 class ModuleTaps(nn.Module):
     """Taps for any module: the outputs of its activation, norm or conv and linear layers.
 
-    Its last linear map gives the logit and is not a feature, nor is anything behind it.
+    Its last linear map gives the logit (or code) and is not a feature, nor is anything behind it.
     """
 
     def __init__(self, net: nn.Module):
@@ -83,7 +85,7 @@ class ScaledExtractor(nn.Module):
 
 
 class PooledTaps(Extractor):
-    """Some layers of a critic, pooled to a grid, flattened and joined: DCGAN's features.
+    """Some layers of a network, pooled to a grid, flattened and joined: DCGAN's features.
 
     x (n, c, h, w) -> (n, k). Flattening is channel-major; layers are joined shallow to deep and
     nothing is scaled (DCGAN sec. 5.1).
@@ -91,7 +93,7 @@ class PooledTaps(Extractor):
     Parameters
     ----------
     net : Module
-        A `Critic`, or any module (see `ModuleTaps`).
+        A `Trunk`, or any module (see `ModuleTaps`).
     layers : "all" or sequence of int
         Indices of layers, negative ones from the end.
     tap : {"activation", "norm", "conv"}
@@ -103,13 +105,13 @@ class PooledTaps(Extractor):
 
     def __init__(self, net, layers, tap, pool_grid, pool, input_shape):
         super().__init__()
-        self.net = net if isinstance(net, Critic) else ModuleTaps(net)
+        self.net = net if isinstance(net, Trunk) else ModuleTaps(net)
         self.tap, self.pool_grid, self.pool = tap, pool_grid, pool
         shapes = self._measure(net, input_shape)
         if not shapes:
             raise ValueError(
-                f"tap={tap!r}: the discriminator has no {tap} layer before its head; "
-                "use another tap or another discriminator."
+                f"tap={tap!r}: the network {type(net).__name__} has no {tap} layer before its "
+                "head; use another tap or another network."
             )
         self.layers = _indices(layers, len(shapes))
         self.layer_shapes = [shapes[i] for i in self.layers]
@@ -148,7 +150,7 @@ class PooledTaps(Extractor):
 
     def head_weight(self) -> Tensor | None:
         """The head's weight (1, k) if these features are exactly what the head reads."""
-        if not isinstance(self.net, Critic) or self.tap != "activation":
+        if not isinstance(self.net, Trunk) or self.tap != "activation":
             return None
         n, fused = len(self.net.blocks), self.net.head_layers
         if list(self.layers) != list(range(n - fused, n)):
@@ -159,6 +161,50 @@ class PooledTaps(Extractor):
         return weight if weight.shape[1] == self.n_features else None
 
 
+class EncoderFeatures(Extractor):
+    """What an encoder says of a row: its code, the layer in front of it, or several layers.
+
+    Parameters
+    ----------
+    encoder : Module
+    output : {"penultimate", "latent", "layers"}
+    latent_names : list of str
+        Of the code's parts.
+    code : callable (n, n_outputs) -> (n, k)
+        From the encoder's output to the code.
+    taps : dict
+        Arguments of `PooledTaps`, for output="layers"; "input_shape" is that of the rows as the
+        encoder sees them, to which images are resized.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, output: str, latent_names: list[str],
+        code: Callable[[Tensor], Tensor], taps: dict,
+    ):  # fmt: skip
+        super().__init__()
+        self.encoder, self.output, self.size = encoder, output, taps["input_shape"][1:]
+        self.latent_names, self.code = latent_names, code
+        last = {"layers": -1, "tap": "activation", "pool_grid": None, "pool": "max"}
+        chosen = taps if output == "layers" else last | {"input_shape": taps["input_shape"]}
+        if output == "latent":
+            self.n_features = len(latent_names)
+        else:
+            # A head that reads several layers at once has all of these in front of it.
+            fused = encoder.head_layers if isinstance(encoder, Trunk) else 1
+            if output == "penultimate" and fused > 1:
+                chosen |= {"layers": range(-fused, 0), "pool_grid": FUSION_GRID}
+            self.tapped = PooledTaps(encoder, **chosen)
+            self.n_features = self.tapped.n_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = resize(x, self.size)
+        return self.code(self.encoder(x)) if self.output == "latent" else self.tapped(x)
+
+    def feature_names(self) -> list[str]:
+        """The code's parts, or those of the layers."""
+        return self.latent_names if self.output == "latent" else self.tapped.feature_names()
+
+
 def _indices(layers, n: int) -> list[int]:
     if isinstance(layers, str) and layers == "all":
         return list(range(n))
@@ -167,7 +213,7 @@ def _indices(layers, n: int) -> list[int]:
         if isinstance(i, bool) or not hasattr(i, "__index__") or not -n <= i < n:
             raise ValueError(
                 f"layers={layers!r} must be 'all' or indices from {-n} to {n - 1}: "
-                f"this discriminator has {n} layers."
+                f"this network has {n} layers."
             )
     out = sorted({int(i) % n for i in chosen})
     if not out:

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .blocks import Trunk
+
 
 def build_seeded(make: Callable[[], nn.Module], rng: torch.Generator) -> nn.Module:
     """Build on the meta device, where no random number is drawn, then initialise from `rng`."""
@@ -31,15 +33,25 @@ def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
-            module.bias.zero_()
+            if module.affine:
+                nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
+                module.bias.zero_()
             module.reset_running_stats()
+    return net
+
+
+@torch.no_grad()
+def zero_head(net: nn.Module) -> nn.Module:
+    """Set the last layer of an encoder to zero; a module that a user brought stays as it is."""
+    if isinstance(net, Trunk):
+        for p in net.head.parameters():
+            p.zero_()
     return net
 
 
 def _initialise_weight(module: Any, rng: torch.Generator) -> None:
     if not nn.utils.parametrize.is_parametrized(module, "weight"):
-        nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
+        nn.init.normal_(module.weight, 0.0, getattr(module, "init_std", 0.02), generator=rng)
         return
     spectral = module.parametrizations.weight
     nn.init.normal_(spectral.original, 0.0, 0.02, generator=rng)

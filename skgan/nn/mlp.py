@@ -1,18 +1,34 @@
-"""The dense family: G and D for plain vectors, and for images taken without their grid.
+"""The dense family: G, D and E for plain vectors, and for images taken without their grid.
 
-Two hidden layers by default, batch norm everywhere but G's output and D's input, as BiGAN's
-permutation-invariant networks have it (Donahue et al. 2017, arXiv 1605.09782, sec. 4.2).
+Two hidden layers by default, batch norm everywhere but G's output and the input of D and E, as
+BiGAN's permutation-invariant networks have it (Donahue et al. 2017, arXiv 1605.09782, sec. 4.2).
 """
 
 import math
 
 from torch import Tensor, nn
 
-from .blocks import Block, Critic, make_norm, maybe_spectral
+from .blocks import Block, Critic, Encoder, make_injection, make_norm, maybe_spectral
+
+
+def _blocks(input_shape, widths, norm, bn_affine, bias, latent_dim=None) -> nn.ModuleList:
+    """Hidden layers on x; with `latent_dim` those behind the first add a map of z."""
+    blocks, d = nn.ModuleList(), math.prod(input_shape)
+    for i, width in enumerate(widths):
+        linear = nn.Linear(d, width, bias=bias and (norm != "batch" or i == 0))
+        norm_layer = make_norm(norm, width, spatial=False, first=i == 0, affine=bn_affine)
+        inject = None
+        if latent_dim is not None and i > 0:
+            inject = maybe_spectral(make_injection(latent_dim, width), norm)
+        blocks.append(
+            Block(maybe_spectral(linear, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
+        )
+        d = width
+    return blocks
 
 
 class MLPDiscriminator(Critic):
-    """x (n, *input_shape) -> logit (n,).
+    """x (n, *input_shape) -> logit (n,), or (x, z) -> logit (n,).
 
     Parameters
     ----------
@@ -20,48 +36,97 @@ class MLPDiscriminator(Critic):
     widths : tuple of int
         Hidden units, a layer each, shallow to deep.
     norm : {"batch", "none", "spectral"}
+    bn_affine, bias : bool
+        Whether batch norm has gain and shift, and whether layers without it have biases.
+    latent_dim : int or None
+        Of z, for a joint critic.
     """
 
-    def __init__(self, input_shape, widths, norm="batch"):
+    def __init__(
+        self, input_shape, widths, norm="batch", bn_affine=True, bias=True, latent_dim=None
+    ):
         super().__init__()
-        self.recipe = {"input_shape": tuple(input_shape), "widths": tuple(widths), "norm": norm}
-        self.blocks = nn.ModuleList()
-        d = math.prod(input_shape)
-        for i, width in enumerate(widths):
-            linear = nn.Linear(d, width, bias=norm != "batch" or i == 0)
-            norm_layer = make_norm(norm, width, spatial=False, first=i == 0)
-            self.blocks.append(
-                Block(maybe_spectral(linear, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True))
-            )
-            d = width
-        self.head = maybe_spectral(nn.Linear(d, 1, bias=False), norm)
+        self.recipe = {
+            "input_shape": tuple(input_shape), "widths": tuple(widths), "norm": norm,
+            "bn_affine": bn_affine, "bias": bias, "latent_dim": latent_dim,
+        }  # fmt: skip
+        self.blocks = _blocks(input_shape, widths, norm, bn_affine, bias, latent_dim)
+        self.head = maybe_spectral(nn.Linear(widths[-1], 1, bias=False), norm)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+class MLPEncoder(Encoder):
+    """x (n, *input_shape) -> (n, n_outputs).
+
+    Parameters
+    ----------
+    input_shape, widths, bn_affine
+        As the discriminator's.
+    n_outputs : int
+    bias : bool
+        Whether the first layer and the head have biases.
+    """
+
+    def __init__(self, input_shape, n_outputs, widths, bn_affine=True, bias=True):
+        super().__init__()
+        self.recipe = {
+            "input_shape": tuple(input_shape), "n_outputs": n_outputs, "widths": tuple(widths),
+            "bn_affine": bn_affine, "bias": bias,
+        }  # fmt: skip
+        self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bias)
+        self.head = nn.Linear(widths[-1], n_outputs, bias=bias)
 
     def prepare(self, x: Tensor) -> Tensor:
         return x.flatten(1)
 
 
 class MLPGenerator(nn.Module):
-    """z (n, latent_dim) -> x (n, *output_shape): linear output for tables, tanh for images."""
+    """z (n, latent_dim) -> x (n, *output_shape): linear output for tables, tanh for images.
 
-    def __init__(self, latent_dim, output_shape, widths):
+    Parameters
+    ----------
+    latent_dim : int
+    output_shape : (d,) for tables, (c, h, w) for images
+    widths : tuple of int
+    bn_affine : bool
+        Whether batch norm has gain and shift.
+    z_injection : bool
+        Whether hidden layers behind the first add a map of z (BiGAN's released code).
+    bias : bool
+        Whether the output layer has biases.
+    """
+
+    def __init__(
+        self, latent_dim, output_shape, widths, bn_affine=True, z_injection=False, bias=True
+    ):
         super().__init__()
         self.recipe = {
             "latent_dim": latent_dim, "output_shape": tuple(output_shape), "widths": tuple(widths),
+            "bn_affine": bn_affine, "z_injection": z_injection, "bias": bias,
         }  # fmt: skip
         self.output_shape = tuple(output_shape)
         layers: list[nn.Module] = []
+        self.inject = nn.ModuleDict()  # by the layer it is added to
         d = latent_dim
         for width in widths:
-            layers += [
-                nn.Linear(d, width, bias=False),
-                nn.BatchNorm1d(width),
-                nn.ReLU(inplace=True),
-            ]
+            if z_injection and layers:
+                self.inject[str(len(layers))] = make_injection(latent_dim, width)
+            norm = nn.BatchNorm1d(width, affine=bn_affine)
+            layers += [nn.Linear(d, width, bias=False), norm, nn.ReLU(inplace=True)]
             d = width
-        layers.append(nn.Linear(d, math.prod(output_shape)))
+        layers.append(nn.Linear(d, math.prod(output_shape), bias=bias))
         if len(output_shape) == 3:
+            # Paper: BiGAN's G ends in a sigmoid, for pixels in [0, 1]; images are in [-1, 1]
+            # here. `value_range=(-255, 255)` gives the networks bytes as [0, 1].
             layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.layers(z).unflatten(1, self.output_shape)
+        x = z
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if str(i) in self.inject:
+                x = x + self.inject[str(i)](z)
+        return x.unflatten(1, self.output_shape)

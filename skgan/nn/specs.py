@@ -1,7 +1,7 @@
-"""What `generator=` and `discriminator=` accept: names, specs, callables and modules.
+"""What `generator=`, `discriminator=` and `encoder=` accept: names, specs, callables, modules.
 
 A spec is a `BaseEstimator`, so that its settings can be searched: `generator__width` and the
-like. It knows how to build both roles.
+like. It knows how to build every role.
 """
 
 import copy
@@ -12,10 +12,11 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from ..utils.checks import check_choice, check_number
-from .dcgan import DCGANDiscriminator, DCGANGenerator
+from ..utils.checks import check_choice, check_flag, check_number
+from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .init import build_seeded
-from .mlp import MLPDiscriminator, MLPGenerator
+from .joint import UnaryDiscriminator
+from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 
 SMALLEST_GRID = 4  # blocks are added while the deepest map stays at least 4x4
 
@@ -39,11 +40,16 @@ class DCGANSpec(BaseEstimator):
     head_layers : int, default=1
         How many of the last blocks the discriminator's head reads; more than one are pooled
         to 4x4 and joined (MARTA GAN).
+    bn_affine : bool, default=True
+        Whether batch norm has gain and shift.
+    z_injection : bool, default=False
+        Whether the generator's hidden layers behind the first add a linear map of z in front
+        of their batch norm, as BiGAN's released code has it.
     """
 
     def __init__(
         self, width=32, *, n_blocks="auto", kernel_size=4, channels=None, strides=None,
-        head_layers=1,
+        head_layers=1, bn_affine=True, z_injection=False,
     ):  # fmt: skip
         self.width = width
         self.n_blocks = n_blocks
@@ -51,6 +57,8 @@ class DCGANSpec(BaseEstimator):
         self.channels = channels
         self.strides = strides
         self.head_layers = head_layers
+        self.bn_affine = bn_affine
+        self.z_injection = z_injection
 
     def _layout(self, image_shape) -> dict[str, Any]:
         if len(image_shape) != 3:
@@ -80,16 +88,29 @@ class DCGANSpec(BaseEstimator):
             raise ValueError(
                 f"kernel_size={self.kernel_size} cannot keep the size at stride 1: use 3 or 5."
             )
-        return {"channels": channels, "strides": strides, "kernel_size": self.kernel_size}
+        check_number("head_layers", self.head_layers, low=1, high=len(channels), integer=True)
+        for name in ("bn_affine", "z_injection"):
+            check_flag(name, getattr(self, name))
+        return {
+            "channels": channels, "strides": strides, "kernel_size": self.kernel_size,
+            "bn_affine": self.bn_affine,
+        }  # fmt: skip
 
     def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
-        return DCGANGenerator(latent_dim, output_shape, **self._layout(output_shape))
+        layout = self._layout(output_shape)
+        return DCGANGenerator(latent_dim, output_shape, **layout, z_injection=self.z_injection)
 
-    def make_discriminator(self, *, input_shape, norm) -> nn.Module:
+    def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
+        layout = self._layout(input_shape) | {"norm": norm, "head_layers": self.head_layers}
+        if unary:
+            arguments = {"image_shape": tuple(input_shape)} | layout
+            return UnaryDiscriminator("dcgan", arguments, latent_dim, 2 * layout["channels"][-1])
+        _check_depth("n_blocks", layout["channels"], latent_dim)
+        return DCGANDiscriminator(input_shape, **layout, latent_dim=latent_dim)
+
+    def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         layout = self._layout(input_shape)
-        check_number("head_layers", self.head_layers, low=1, high=len(layout["channels"]),
-                     integer=True)  # fmt: skip
-        return DCGANDiscriminator(input_shape, **layout, norm=norm, head_layers=self.head_layers)
+        return DCGANEncoder(input_shape, n_outputs, **layout, head_layers=self.head_layers)
 
 
 class MLPSpec(BaseEstimator):
@@ -102,11 +123,21 @@ class MLPSpec(BaseEstimator):
         power of two, from 32 to 1024.
     n_layers : int, default=2
         Hidden layers.
+    bn_affine : bool, default=True
+        Whether batch norm has gain and shift.
+    z_injection : bool, default=False
+        Whether the generator's hidden layers behind the first add a linear map of z in front
+        of their batch norm, as BiGAN's released code has it.
+    bias : bool, default=True
+        Whether layers without batch norm have biases.
     """
 
-    def __init__(self, width="auto", *, n_layers=2):
+    def __init__(self, width="auto", *, n_layers=2, bn_affine=True, z_injection=False, bias=True):
         self.width = width
         self.n_layers = n_layers
+        self.bn_affine = bn_affine
+        self.z_injection = z_injection
+        self.bias = bias
 
     def _widths(self, shape) -> tuple[int, ...]:
         check_number("n_layers", self.n_layers, low=1, integer=True)
@@ -114,13 +145,38 @@ class MLPSpec(BaseEstimator):
         if width == "auto":
             width = min(1024, max(32, 2 ** math.ceil(math.log2(4 * math.prod(shape)))))
         check_number("width", width, low=1, integer=True)
+        for name in ("bn_affine", "z_injection", "bias"):
+            check_flag(name, getattr(self, name))
         return (width,) * self.n_layers
 
     def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
-        return MLPGenerator(latent_dim, output_shape, self._widths(output_shape))
+        return MLPGenerator(
+            latent_dim, output_shape, self._widths(output_shape), self.bn_affine,
+            self.z_injection, self.bias,
+        )  # fmt: skip
 
-    def make_discriminator(self, *, input_shape, norm) -> nn.Module:
-        return MLPDiscriminator(input_shape, self._widths(input_shape), norm=norm)
+    def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
+        widths = self._widths(input_shape)
+        arguments = {
+            "input_shape": tuple(input_shape), "widths": widths, "norm": norm,
+            "bn_affine": self.bn_affine, "bias": self.bias,
+        }  # fmt: skip
+        if unary:
+            return UnaryDiscriminator("mlp", arguments, latent_dim, widths[-1])
+        _check_depth("n_layers", widths, latent_dim)
+        return MLPDiscriminator(**arguments, latent_dim=latent_dim)
+
+    def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
+        widths = self._widths(input_shape)
+        return MLPEncoder(input_shape, n_outputs, widths, self.bn_affine, self.bias)
+
+
+def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> None:
+    if latent_dim is not None and len(widths) < 2:
+        raise ValueError(
+            f"{name}={len(widths)} is too few for a discriminator of (x, z), whose layers behind "
+            "the first add z: use at least 2."
+        )
 
 
 def _n_blocks(side: int) -> int:
@@ -130,27 +186,28 @@ def _n_blocks(side: int) -> int:
     return n
 
 
-_IMAGENET32 = DCGANSpec(
-    channels=(128, 128, 256, 256, 512, 512), strides=(1, 2, 1, 2, 1, 2), kernel_size=3
-)
+ROLES = ("generator", "discriminator", "encoder")
 _MARTA = {"channels": (16, 32, 64, 128, 256, 512)}
 
-# Names for both roles. faces64, imagenet32 and svhn32 are the networks of DCGAN's released code
-# (latent_dim 100, 256 and 100); marta256 is MARTA GAN's, whose G has smaller kernels than its D.
+# Names for every role. faces64, imagenet32 and svhn32 are the networks of DCGAN's released code
+# (latent_dim 100, 256 and 100); marta256 is MARTA GAN's, whose G has smaller kernels than its D;
+# bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2; latent_dim 50).
 NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
-    "dcgan": {role: DCGANSpec() for role in ("generator", "discriminator")},
-    "mlp": {role: MLPSpec() for role in ("generator", "discriminator")},
-    "faces64": {
-        role: DCGANSpec(128, n_blocks=4, kernel_size=5) for role in ("generator", "discriminator")
-    },
-    "imagenet32": dict.fromkeys(("generator", "discriminator"), _IMAGENET32),
-    "svhn32": {
-        role: DCGANSpec(64, n_blocks=3, kernel_size=5) for role in ("generator", "discriminator")
-    },
-    "marta256": {
-        "generator": DCGANSpec(**_MARTA, kernel_size=4),
-        "discriminator": DCGANSpec(**_MARTA, kernel_size=5, head_layers=3),
-    },
+    "dcgan": dict.fromkeys(ROLES, DCGANSpec()),
+    "mlp": dict.fromkeys(ROLES, MLPSpec()),
+    "faces64": dict.fromkeys(ROLES, DCGANSpec(128, n_blocks=4, kernel_size=5)),
+    "imagenet32": dict.fromkeys(
+        ROLES,
+        DCGANSpec(
+            channels=(128, 128, 256, 256, 512, 512), strides=(1, 2, 1, 2, 1, 2), kernel_size=3
+        ),
+    ),
+    "svhn32": dict.fromkeys(ROLES, DCGANSpec(64, n_blocks=3, kernel_size=5)),
+    "marta256": dict.fromkeys(ROLES, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
+    | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
+    "bigan784": dict.fromkeys(
+        ROLES, MLPSpec(1024, n_layers=2, bn_affine=False, z_injection=True, bias=False)
+    ),
 }
 
 
@@ -160,8 +217,9 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
     Parameters
     ----------
     role : str
-        "generator" (keywords `latent_dim`, `output_shape`) or "discriminator" (keywords
-        `input_shape`, `norm`).
+        "generator" (keywords `latent_dim`, `output_shape`), "encoder" (`input_shape`,
+        `n_outputs`) or "discriminator" (`input_shape`, `norm`, and for a critic of pairs (x, z)
+        `latent_dim`, `unary`).
     choice : Module, str, spec or callable
         A module is copied, with its weights. A callable is called with the keywords and
         returns a module, whose own initialisation is kept: it may draw from PyTorch's global
@@ -197,17 +255,14 @@ def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
     """Pass a dummy batch of two rows through a network that a user brought."""
     if not any(True for _ in net.parameters()):
         raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
-    if role == "generator":
-        rows = (2, keywords["latent_dim"])
-        expected = [(2, *keywords["output_shape"])]
-    else:
-        rows = (2, *keywords["input_shape"])
-        expected = [(2,), (2, 1)]
+    shapes, expected = _dummy_shapes(role, **keywords)
+    rows = " and ".join(map(str, shapes))
     was_training = net.training
     parameter = next(net.parameters())
+    dummies = [torch.zeros(s, device=parameter.device, dtype=parameter.dtype) for s in shapes]
     try:
-        out = net.eval()(torch.zeros(rows, device=parameter.device, dtype=parameter.dtype))
-    except RuntimeError as error:
+        out = net.eval()(*dummies)
+    except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"{role}: the network {type(net).__name__} cannot take a batch of shape {rows}: {error}"
         ) from error
@@ -219,3 +274,18 @@ def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
             f"but {' or '.join(map(str, expected))} is expected."
         )
     return net
+
+
+def _dummy_shapes(
+    role: str, *, latent_dim=None, output_shape=None, input_shape=None, n_outputs=None,
+    unary=False, **_,
+) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:  # fmt: skip
+    """The shapes of two rows that a network is called with, and those that it may return."""
+    if role == "generator":
+        return [(2, latent_dim)], [(2, *output_shape)]
+    rows: list[tuple[int, ...]] = [(2, *input_shape)]
+    if role == "encoder":
+        return rows, [(2, n_outputs)]
+    if latent_dim is not None:
+        rows.append((2, latent_dim))
+    return rows, [(2, 3)] if unary else [(2,), (2, 1)]

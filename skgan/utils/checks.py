@@ -15,6 +15,12 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
         raise ValueError(f"{name}={value!r} is unknown; use one of {known}.")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raise unless `value` is True or False (NumPy's own included)."""
+    if str(value) not in ("True", "False"):
+        raise ValueError(f"{name}={value!r} must be True or False.")
+
+
 def check_number(
     name: str, value: Any, *, low: float = -math.inf, high: float = math.inf,
     integer: bool = False, open_low: bool = False, open_high: bool = False, instead: str = "",

@@ -1,0 +1,313 @@
+"""BiGAN: its claims on a problem with a known answer, its signs, its parts."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skgan import BiGANEncoder, DCGANSpec, MLPSpec
+from skgan.losses import JOINT_LOSSES, ns_discriminator
+from skgan.nn.codes import Prior, resize
+from tests.methods.games import (
+    alignment,
+    cycle_error,
+    linear_encoder,
+    linear_gaussian,
+    linear_generator,
+    one_step,
+    recording,
+    recovery,
+)
+
+LINEAR = {
+    "generator": linear_generator, "encoder": linear_encoder, "discriminator": MLPSpec(32),
+    "latent_dim": 2, "latent": "normal", "encoder_output": "linear", "output": "latent",
+    "n_epochs": 60, "batch_size": 200, "lr": 3e-3, "lr_decay": "linear", "weight_decay": 0.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def small_bigan():
+    def make(**settings):
+        spec = DCGANSpec(4)
+        chosen = {
+            "image_shape": (8, 8), "generator": spec, "encoder": spec, "discriminator": spec,
+            "latent_dim": 6, "n_epochs": 2, "batch_size": 32, "random_state": 0, "device": "cpu",
+        }  # fmt: skip
+        return BiGANEncoder(**(chosen | settings))
+
+    return make
+
+
+# ------------------------------------------------------------------ claims
+
+
+# Batch norm would hide from D how far out a batch is and how wide.
+@pytest.mark.parametrize("seed", range(3))
+def test_encoder_and_generator_invert_each_other(seed):
+    """Theorem 2, on a linear Gaussian problem."""
+    X = linear_gaussian()
+    settings = LINEAR | {"norm": "none", "random_state": seed}
+    untrained = BiGANEncoder(**(settings | {"n_epochs": 0})).fit(X)
+    est = BiGANEncoder(**settings).fit(X)
+    assert recovery(untrained) < 0
+    assert recovery(est) >= 0.95
+    assert cycle_error(est, X) <= 0.2 < cycle_error(untrained, X)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_unary_terms_do_not_collapse(seed):
+    X = linear_gaussian()
+    settings = LINEAR | {"unary": True, "lr": 5e-3, "random_state": seed}
+    est = BiGANEncoder(**settings).fit(X)
+    assert recovery(est) >= 0.95
+    assert cycle_error(est, X) <= 0.2
+    spread = est.transform(X).std(0)
+    assert (spread > 0.7).all() and (spread < 1.4).all()
+
+
+# ------------------------------------------------------------------ the game
+
+
+def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
+    """Simultaneous play: every gradient is taken before any network moves."""
+    X = digits[0][:250]
+    spec = MLPSpec(16)
+    settings = {
+        "generator": spec, "encoder": spec, "discriminator": spec, "latent_dim": 4,
+        "batch_size": 50, "random_state": 3, "device": "cpu",
+    }  # fmt: skip
+    start = BiGANEncoder(**settings, n_epochs=0).fit(X)
+    G, E, D = (
+        copy.deepcopy(n).train() for n in (start.generator_, start.encoder_, start.discriminator_)
+    )
+    seen = recording(monkeypatch, BiGANEncoder)
+    est = BiGANEncoder(**settings, n_epochs=1).fit(X)
+    assert len(seen) == est.n_steps_ == 5
+
+    softplus = nn.functional.softplus  # -log sigma(-a)
+    optimizers = [
+        torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999), weight_decay=2.5e-5, fused=True)
+        for net in (D, G, E)
+    ]
+    for x, z in seen:
+        encoded, generated = D(x, 2 * torch.sigmoid(E(x)) - 1), D(G(z), z)
+        d_loss = 0.5 * (softplus(-encoded).mean() + softplus(generated).mean())
+        eg_loss = 0.5 * (softplus(encoded).mean() + softplus(-generated).mean())
+        grads = [
+            torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
+            for loss, net in ((d_loss, D), (eg_loss, G), (eg_loss, E))
+        ]
+        for net, optimizer, grad in zip((D, G, E), optimizers, grads, strict=True):
+            for p, g in zip(net.parameters(), grad, strict=True):
+                p.grad = g
+            optimizer.step()
+    for mine, theirs in ((G, est.generator_), (E, est.encoder_), (D, est.discriminator_)):
+        for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("unary", [False, True])
+@pytest.mark.parametrize("play", ["simultaneous", "alternating"])
+def test_whose_wishes_are_whose(small_bigan, digits, unary, play):
+    """E wants D(x, E(x)) down, G wants D(G(z), z) up, D the opposite of both."""
+    nets, batch, updates = one_step(small_bigan(unary=unary, play=play, n_epochs=0), digits[0])
+    assert [set(u) for u in updates] == (
+        [{"discriminator", "generator", "encoder"}]
+        if play == "simultaneous"
+        else [{"discriminator"}, {"generator", "encoder"}]
+    )
+    losses = {k: v for u in updates for k, v in u.items()}
+    z = batch.latent()
+    prior = Prior("uniform", 6)
+    encoded = nets.discriminator(batch.x, prior.code(nets.encoder(batch.x), "squashed")).mean()
+    generated = nets.discriminator(nets.generator(z), z).mean()
+    assert alignment(losses["encoder"], encoded, nets.encoder) > 0  # down the loss, D falls
+    assert alignment(losses["generator"], generated, nets.generator) < 0
+    assert alignment(losses["discriminator"], encoded - generated, nets.discriminator) < 0
+
+
+def test_both_losses_start_at_log_2(small_bigan, digits):
+    _, _, ((losses),) = one_step(small_bigan(n_epochs=0, discriminator="mlp"), digits[0])
+    for loss in losses.values():
+        assert loss.item() == pytest.approx(np.log(2), abs=0.01)
+    assert losses["generator"] is losses["encoder"]
+
+
+def test_losses_against_numbers():
+    a, b = torch.tensor([0.0, 2.0]), torch.tensor([-1.0, 0.5])
+    tell, confuse = JOINT_LOSSES[False]
+    assert tell(a, b).item() == pytest.approx(0.5 * ns_discriminator(a, b).item())
+    assert confuse(a, b).item() == pytest.approx(tell(b, a).item())
+    s = torch.tensor([[0.5, 2.0, -1.0]])
+    t = torch.tensor([[-2.0, 0.0, 0.5]])
+    tell, confuse = JOINT_LOSSES[True]
+    assert tell(s, t).item() == pytest.approx((0.5 + 0 + 2) + (0 + 1 + 1.5))
+    assert confuse(s, t).item() == pytest.approx(1.5 - -1.5)
+
+
+# ------------------------------------------------------------------ parts
+
+
+def test_prior_with_categories():
+    prior = Prior("uniform", 3, (4, 2))
+    z = prior.draw(500, torch.Generator().manual_seed(0))
+    assert z.shape == (500, prior.dim) == (500, 9)
+    assert z[:, :3].abs().max() <= 1
+    for part in (z[:, 3:7], z[:, 7:]):
+        assert set(part.unique().tolist()) == {0.0, 1.0} and (part.sum(1) == 1).all()
+        assert part.mean(0).sub(1 / part.shape[1]).abs().max() < 0.08
+    assert len(set(prior.names())) == 9
+
+
+def test_codes():
+    prior = Prior("normal", 2, (3,))
+    a = torch.randn(5, prior.n_outputs("gaussian"), generator=torch.Generator().manual_seed(0))
+    assert a.shape == (5, 7)
+    z = prior.code(a, "gaussian", lambda *shape: torch.ones(shape))
+    torch.testing.assert_close(z[:, :2], a[:, :2] + a[:, 5:].exp())
+    torch.testing.assert_close(z[:, 2:], a[:, 2:5].softmax(1))
+    torch.testing.assert_close(prior.code(a, "gaussian")[:, :2], a[:, :2])
+    torch.testing.assert_close(prior.code(a[:, :5], "squashed")[:, :2], torch.tanh(a[:, :2] / 2))
+    torch.testing.assert_close(prior.code(a[:, :5], "linear")[:, :2], a[:, :2])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"encoder_output": "linear"}, {"encoder_output": "gaussian", "latent": "normal"},
+        {"categories": (3, 2)}, {"encoder_size": 16}, {"generator_size": (16, 16)},
+        {"unary": True}, {"play": "alternating"}, {"norm": "none"}, {"norm": "spectral"},
+        {"discriminator": "mlp"}, {"encoder": "mlp", "generator": "mlp"}, {"encoder_lr": 1e-3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_setting_changes_the_fit(small_bigan, digits, settings):
+    X = digits[0][:100]
+    default, other = small_bigan().fit(X), small_bigan(**settings).fit(X)
+    out = other.transform(X)
+    assert np.isfinite(out).all()
+    assert out.shape != default.transform(X).shape or not np.array_equal(out, default.transform(X))
+    assert other.sample(2).shape == (2, 64) and other.reconstruct(X).shape == X.shape
+    assert other.score_samples(X).shape == (100,)
+
+
+@pytest.mark.parametrize("output", ["penultimate", "latent", "layers"])
+def test_outputs(small_bigan, digits, output):
+    X = digits[0][:100]
+    est = small_bigan(output=output, categories=(3,)).fit(X)
+    Z = est.transform(X)
+    x = torch.from_numpy(X).float().reshape(-1, 1, 8, 8) / 8 - 1
+    with torch.no_grad():
+        maps = est.encoder_.taps(x)
+        expected = {
+            "penultimate": maps[-1].flatten(1),
+            "latent": Prior("uniform", 6, (3,)).code(est.encoder_(x), "squashed"),
+            "layers": torch.cat([m.flatten(1) for m in maps], 1),
+        }[output]
+    np.testing.assert_allclose(Z, expected, atol=1e-5)
+    names = est.get_feature_names_out()
+    assert len(set(names)) == Z.shape[1] == est.n_features_out_
+    assert hasattr(est, "inverse_transform") == (output == "latent")
+
+
+def test_codes_go_back_to_rows(small_bigan, bytes_28):
+    est = small_bigan(image_shape=None, output="latent").fit(bytes_28)
+    rows = est.inverse_transform(est.transform(bytes_28))
+    assert rows.dtype == np.uint8 and rows.shape == bytes_28.shape
+    assert np.array_equal(rows, est.reconstruct(bytes_28))
+    error = np.square((rows / 127.5) - (bytes_28 / 127.5)).mean((1, 2))
+    np.testing.assert_allclose(-est.score_samples(bytes_28), error, rtol=0.05)
+    with pytest.raises(ValueError, match=r"\(n, 6\)"):
+        est.inverse_transform(np.zeros((2, 5)))
+    est.set_params(output="penultimate")
+    with pytest.raises(AttributeError) as caught:
+        est.inverse_transform(np.zeros((2, 6)))
+    assert "output='latent'" in str(caught.value.__cause__)
+
+
+def test_generalised_form(small_bigan):
+    """Sec. 3.5: the encoder sees more pixels than G makes; X has its own size."""
+    X = np.random.default_rng(0).random((20, 3, 20, 20))
+    est = small_bigan(image_shape=None, encoder_size=24, generator_size=(16, 12)).fit(X)
+    assert est.encoder_.recipe["image_shape"] == (3, 24, 24)
+    assert est.generator_.recipe["image_shape"] == (3, 16, 12)
+    assert est.discriminator_.recipe["image_shape"] == (3, 16, 12)
+    for rows in (est.sample(20), est.reconstruct(X), est.set_params(output="latent").
+                 inverse_transform(est.transform(X))):  # fmt: skip
+        assert rows.shape == X.shape
+    tensor = torch.from_numpy(X)
+    with torch.no_grad():
+        np.testing.assert_allclose(est.as_module()(tensor), est.transform(X), atol=1e-5)
+    x = torch.zeros(1, 1, 20, 20)
+    x[..., ::2] = 1  # stripes of one pixel are grey from afar, not an alias
+    assert (resize(x, (10, 10)) - 0.5).abs().max() < 0.1
+    with pytest.raises(ValueError, match="encoder_size=16 is for images"):
+        small_bigan(image_shape=None, encoder_size=16).fit(X.reshape(20, -1))
+
+
+def test_networks_of_the_papers_mnist():
+    """Sec. 4.2: two layers of 1024, batch norm without gain and shift, no biases, z injected."""
+    est = BiGANEncoder(
+        image_shape=(28, 28), generator="bigan784", encoder="bigan784", discriminator="bigan784",
+        n_epochs=0, random_state=0,
+    ).fit(np.random.default_rng(0).random((10, 784)))  # fmt: skip
+    shapes = {
+        role: [tuple(p.shape) for p in getattr(est, f"{role}_").parameters()]
+        for role in ("encoder", "generator", "discriminator")
+    }
+    assert shapes["encoder"] == [(1024, 784), (1024, 1024), (50, 1024)]
+    assert shapes["discriminator"] == [(1024, 784), (1024, 1024), (1024, 50), (1, 1024)]
+    assert sorted(shapes["generator"]) == [(784, 1024), (1024, 50), (1024, 50), (1024, 1024)]
+    norms = [m for m in est.encoder_.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert len(norms) == 1 and norms[0].weight is None
+
+
+@pytest.mark.parametrize("spec", [MLPSpec(16), DCGANSpec(8, kernel_size=5)])
+def test_where_z_enters(spec):
+    """Every layer of D behind the first adds a map of z to what its batch norm sees."""
+    from skgan.nn import build_network
+
+    rng = torch.Generator().manual_seed(0)
+    shape = {"input_shape": (1, 16, 16), "norm": "batch"}
+    D = build_network("discriminator", spec, rng, **shape, latent_dim=400, unary=False).eval()
+    assert [b.inject is None for b in D.blocks] == [True] + [False] * (len(D.blocks) - 1)
+    std = {"MLPSpec": 0.02, "DCGANSpec": 0.02 * 25}[type(spec).__name__]
+    assert D.blocks[1].inject.weight.std().item() == pytest.approx(std, rel=0.1)
+    x = torch.randn(3, 1, 16, 16, generator=rng)
+    z = torch.randn(3, 400, generator=rng)
+    first, second = D.taps(x, "conv", z=z)[:2]
+    plain = D.blocks[1].conv(D.blocks[0].activation(first))
+    expected = plain + D.blocks[1].inject(z).view(3, -1, *[1] * (plain.ndim - 2))
+    torch.testing.assert_close(second, expected)
+    spec = type(spec)(8, z_injection=True)
+    G = build_network("generator", spec, rng, latent_dim=5, output_shape=(1, 16, 16))
+    assert len(G.inject) >= 1 and G(torch.zeros(2, 5)).shape == (2, 1, 16, 16)
+
+
+def test_brought_networks(small_bigan, digits):
+    class Pairs(nn.Module):
+        def __init__(self, k):
+            super().__init__()
+            self.layer = nn.Linear(70, k)
+
+        def forward(self, x, z):
+            return self.layer(torch.cat([x.flatten(1), z], 1))
+
+    encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Linear(9, 6))
+    for unary, k in ((False, 1), (True, 3)):
+        est = small_bigan(discriminator=Pairs(k), unary=unary, encoder=encoder).fit(digits[0])
+        assert est.transform(digits[0]).shape == (300, 9)
+        with pytest.raises(ValueError, match=r"\(2, 1, 8, 8\) and \(2, 6\) into \(2, 2\)"):
+            est.set_params(discriminator=Pairs(2)).fit(digits[0])
+    with pytest.raises(ValueError, match=r"encoder: .*\(2, 6\) is expected"):
+        small_bigan(encoder=nn.Sequential(nn.Flatten(), nn.Linear(64, 5))).fit(digits[0])
+    with pytest.raises(ValueError, match="n_layers=1"):
+        small_bigan(discriminator=MLPSpec(8, n_layers=1)).fit(digits[0])
+
+
+def test_squashed_codes_need_a_bounded_prior(small_bigan, digits):
+    with pytest.raises(ValueError, match="latent='normal'"):
+        small_bigan(latent="normal").fit(digits[0])
