@@ -34,6 +34,19 @@ def test_peers_train_networks_of_the_same_size(bench, name):
     assert sizes(D) == sizes(gan.discriminator_)
 
 
+def test_the_dense_peers_are_of_the_same_size(bench):
+    from skgan import BiGANEncoder
+
+    gan = BiGANEncoder(
+        generator="bigan784", encoder="bigan784", discriminator="bigan784", n_epochs=0
+    ).fit(bench.images(4, 28, 1))
+    nets = gan.generator_, gan.encoder_, gan.discriminator_
+    for ours, peer in zip(nets, bench.plain.bigan_networks(), strict=True):
+        assert sorted(p.shape for p in ours.parameters()) == sorted(
+            p.shape for p in peer.parameters()
+        )
+
+
 def test_the_arithmetic_of_a_step_is_counted_right(bench):
     """`products_of` against what PyTorch counts in the plain loop, less what skgan leaves out."""
     channels, side, colours, batch_size, _ = bench.NETWORKS["tiny"]
@@ -56,6 +69,7 @@ def test_every_job_gives_its_figures(bench, capsys):
         figures = job("tiny", 1)
         bench.report("train-tiny", figures)
         assert all(np.isfinite(v).all() for v in figures.values() if isinstance(v, list))
+    assert np.isfinite(bench.mlp(1, width=16, n_steps=2)["skgan"]).all()
     assert "times plain" in capsys.readouterr().out
     assert bench.share_of_rate(bench.train("tiny", 1), bench.rates("tiny", 1)) > 0
     memory = bench.resident(high=True)

@@ -27,7 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from timing import interleave, machine, peak_memory, ratios, resident, show
 
-from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+from skgan import BiGANEncoder, DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
 
 # name: channels of D's blocks, side and colours of the images, batch size, steps a run
 NETWORKS = {
@@ -99,6 +99,30 @@ def extract(name, rounds):
         },
         rounds,
     )
+
+
+def mlp(rounds, width=1024, n_steps=60):
+    """BiGAN's dense networks on 784 pixels, simultaneous play in batches of 128."""
+    X = images(128 * n_steps, 28, 1)
+    spec = MLPSpec(width, bn_affine=False, z_injection=True, bias=False)
+
+    def peer():
+        torch.manual_seed(0)
+        nets = plain.bigan_networks(width)
+        return plain.train_bigan(*nets, plain.in_memory(X, 128), len(X))
+
+    def ours(**settings):
+        gan = BiGANEncoder(
+            generator=spec, encoder=spec, discriminator=spec, n_epochs=1, random_state=0,
+            device="cpu", **settings,
+        ).fit(X)  # fmt: skip
+        return gan.history_[0]["images_per_second"], gan.precision_
+
+    candidates = {"plain": peer, "skgan": lambda: ours()[0]}
+    precision = ours()[1]
+    if precision != "float32":
+        candidates["skgan float32"] = lambda: ours(precision="float32")[0]
+    return interleave(candidates, rounds) | {"precision": precision}
 
 
 def search(rounds):
@@ -192,6 +216,7 @@ def share_of_rate(training, rates_):
 JOBS = {
     **{f"train-{n}": lambda r, n=n: train(n, r) for n in NETWORKS},
     **{f"extract-{n}": lambda r, n=n: extract(n, r) for n in NETWORKS},
+    "mlp": mlp,
     "search": search,
     **{f"memory-{n}": lambda r, n=n: memory(n) for n in NETWORKS},
     **{f"rates-{n}": lambda r, n=n: rates(n, r) for n in NETWORKS},

@@ -118,3 +118,76 @@ def extract(D, X, batch_size=128):
     for hook in hooks:
         hook.remove()
     return np.concatenate(out)
+
+
+# -------------------------------------------------------------------- BiGAN's dense networks
+
+
+class Joint(nn.Module):
+    """D(x, z): a map of z is added in front of the second layer's batch norm."""
+
+    def __init__(self, width, latent):
+        super().__init__()
+        self.first = nn.Linear(784, width, bias=False)
+        self.second, self.of_z = (nn.Linear(n, width, bias=False) for n in (width, latent))
+        self.norm = nn.BatchNorm1d(width, affine=False)
+        self.head = nn.Linear(width, 1, bias=False)
+
+    def forward(self, x, z):
+        h = F.leaky_relu(self.first(x), 0.2)
+        h = F.leaky_relu(self.norm(self.second(h) + self.of_z(z)), 0.2)
+        return self.head(h).squeeze(1)
+
+
+class Dense(nn.Module):
+    """G, whose second layer also hears z."""
+
+    def __init__(self, width, latent):
+        super().__init__()
+        self.first, self.of_z = (nn.Linear(latent, width, bias=False) for _ in range(2))
+        self.second = nn.Linear(width, width, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width, affine=False) for _ in range(2))
+        self.out = nn.Linear(width, 784, bias=False)
+
+    def forward(self, z):
+        h = F.relu(self.norms[0](self.first(z)))
+        h = F.relu(self.norms[1](self.second(h) + self.of_z(z)))
+        return torch.tanh(self.out(h))
+
+
+def bigan_networks(width=1024, latent=50):
+    """(G, E, D) of BiGAN's permutation-invariant MNIST."""
+    E = nn.Sequential(
+        nn.Linear(784, width, bias=False), nn.LeakyReLU(0.2),
+        nn.Linear(width, width, bias=False), nn.BatchNorm1d(width, affine=False),
+        nn.LeakyReLU(0.2), nn.Linear(width, latent, bias=False),
+    )  # fmt: skip
+    nets = Dense(width, latent), E, Joint(width, latent)
+    for p in (p for net in nets for p in net.parameters()):
+        nn.init.normal_(p, 0.0, 0.02)
+    return nets
+
+
+def train_bigan(G, E, D, batches, n_images, latent=50):
+    """One epoch of simultaneous play: all gradients at one point, then all steps."""
+    settings = {"lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 2.5e-5}
+    opts = [torch.optim.Adam(net.parameters(), **settings) for net in (D, G, E)]
+    bce = nn.BCEWithLogitsLoss()
+    players = [*G.parameters(), *E.parameters()]
+    start = time.perf_counter()
+    for x in batches:
+        x = x.flatten(1)
+        z = torch.rand(len(x), latent) * 2 - 1
+        z_hat, x_hat = torch.tanh(E(x) / 2), G(z)
+        encoded, generated = D(x, z_hat), D(x_hat, z)
+        one, zero = torch.ones(len(x)), torch.zeros(len(x))
+        d_loss = (bce(encoded, one) + bce(generated, zero)) / 2
+        ge_loss = (bce(encoded, zero) + bce(generated, one)) / 2
+        for opt in opts:
+            opt.zero_grad()
+        ge_loss.backward(retain_graph=True, inputs=players)
+        d_loss.backward(inputs=list(D.parameters()))
+        for opt in opts:
+            opt.step()
+        d_loss.item(), ge_loss.item()
+    return n_images / (time.perf_counter() - start)
