@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from skgan import AutoencoderFeatures, BiGANEncoder, LatentRegressorEncoder
 from skgan.training import Training
 
 
@@ -60,6 +61,9 @@ BAD = {
     "warm_start": ["yes"],
 }
 
+# One bad value each is enough for parameters whose check is the same code in every class.
+SHARED = {"n_epochs", "latent_dim", "latent", "generator", "image_shape"}
+
 
 @pytest.mark.parametrize(("name", "value"), [(k, v) for k, vs in BAD.items() for v in vs])
 def test_bad_parameters(small, digits, no_training, name, value):
@@ -67,6 +71,49 @@ def test_bad_parameters(small, digits, no_training, name, value):
     with pytest.raises((ValueError, TypeError)) as caught:
         est.fit(digits[0])
     shown = value[0] if isinstance(value, (list, tuple)) and value else value
+    assert name in str(caught.value)
+    assert str(shown) in str(caught.value)
+
+
+ENCODERS = {
+    "output": ["codes", 1],
+    "tap": ["relu"],
+    "pool": ["min"],
+    "pool_grid": [0],
+    "layers": [[9]],
+    "encoder": ["resnet", 5],
+    "encoder_lr": [0],
+}
+OWN = {
+    BiGANEncoder: {
+        "encoder_output": ["tanh"], "play": ["both"], "norm": ["layer"], "unary": ["no", 1.5],
+        "categories": [5, (1,), ("a",)], "encoder_size": [4, (16, 4), "big"],
+        "generator_size": [0],
+    },
+    LatentRegressorEncoder: {
+        "joint": ["no"], "regressor_weight": [-1], "play": [None], "norm": ["layer"],
+    },
+    AutoencoderFeatures: {"loss": ["l3"], "noise": [-1], "dropout": [1.0, -0.5]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value"),
+    [
+        (cls, k, v)
+        for cls, own in OWN.items()
+        for k, vs in (BAD | ENCODERS | own).items()
+        if k in cls().get_params(deep=False) and (k in own or k in ENCODERS or k in SHARED)
+        for v in vs
+    ],
+)
+def test_bad_parameters_of_encoders(small, digits, no_training, cls, name, value):
+    est = small(cls, image_shape=(8, 8)).set_params(**{name: value})
+    if name in ("layers", "tap", "pool_grid", "pool"):
+        est.set_params(output="layers")
+    with pytest.raises((ValueError, TypeError)) as caught:
+        est.fit(digits[0])
+    shown = value[-1] if isinstance(value, (list, tuple)) else value
     assert name in str(caught.value)
     assert str(shown) in str(caught.value)
 
