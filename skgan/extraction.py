@@ -28,6 +28,7 @@ class FeatureExtraction(TransformerMixin):
     _extractor: Callable[[Any], Any]
     _validate: Callable[..., Any]
     _format: Any
+    precision: str
     precision_: str
     input_shape_: tuple[int, ...]
     transform_batch_size: int | str
@@ -112,7 +113,7 @@ class FeatureExtraction(TransformerMixin):
         size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_)
         rows = [slice(i, i + size) for i in range(0, len(source), size)]
         device = self._device()
-        arithmetic = runtime.arithmetic(self.precision_, device)
+        arithmetic = runtime.arithmetic(self._precision_here(device), device)
 
         def parts():
             for r, x in zip(rows, source.batches(rows), strict=True):
@@ -121,6 +122,11 @@ class FeatureExtraction(TransformerMixin):
                 yield r, part
 
         return len(source), parts()
+
+    def _precision_here(self, device: torch.device) -> str:
+        """The fit's; or float32 if bfloat16 was not asked for and is slow on this device."""
+        chosen = self.precision != "auto" or runtime.has_fast_bfloat16(device)
+        return self.precision_ if chosen else "float32"
 
     def get_feature_names_out(self, input_features=None):
         """Names of the features: layer, channel (or unit) and cell.

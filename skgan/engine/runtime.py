@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ..nn.conv import Products, products_pay
+from ..nn.conv import Products, cpu_has_products, products_pay
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LR_DECAYS = (None, "linear", "exponential")
@@ -38,10 +38,16 @@ def resolve_precision(precision: str, device: torch.device, nets: Iterable[nn.Mo
     layers are large enough to fill them. The rule is fixed: nothing is timed.
     """
     if precision == "auto":
-        on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        fast = on_gpu or (device.type == "cpu" and products_pay(nets))
+        fast = has_fast_bfloat16(device) and (device.type == "cuda" or products_pay(nets))
         return "bfloat16" if fast else "float32"
     return precision
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device has units for bfloat16 products."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and cpu_has_products()
 
 
 def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager:

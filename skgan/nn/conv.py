@@ -20,6 +20,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from .windows import THIN, Packed, Windows, cpu_has_products
 
+__all__ = ["Products", "cpu_has_products", "products_pay"]
+
 KERNELS, STRIDES = (1, 3, 4, 5), (1, 2)
 
 # Weights of a layer from which on products are worth their switching on.
@@ -27,8 +29,8 @@ HEAVY_CONV, HEAVY_LINEAR = 2**15, 2**18
 
 
 def products_pay(nets: Iterable[nn.Module]) -> bool:
-    """Whether bfloat16 products speed these networks up on this CPU."""
-    return cpu_has_products() and any(_is_heavy(m) for net in nets for m in net.modules())
+    """Whether these networks are large enough to gain from bfloat16 products on a CPU."""
+    return any(_is_heavy(m) for net in nets for m in net.modules())
 
 
 def _is_heavy(module: nn.Module) -> bool:

@@ -306,12 +306,26 @@ def test_the_limit_on_instruction_sets_is_heeded(limit, expected, monkeypatch):
 )
 def test_products_are_for_networks_that_fill_them(make, expected, monkeypatch):
     net = make()
-    monkeypatch.setattr(conv, "cpu_has_products", lambda: True)
     assert conv.products_pay([net]) is expected
+    monkeypatch.setattr(runtime, "cpu_has_products", lambda: True)
     assert runtime.resolve_precision("auto", CPU, [net]) == ("bfloat16" if expected else "float32")
     assert runtime.resolve_precision("float32", CPU, [net]) == "float32"
-    monkeypatch.setattr(conv, "cpu_has_products", lambda: False)
+    monkeypatch.setattr(runtime, "cpu_has_products", lambda: False)
     assert runtime.resolve_precision("auto", CPU, [net]) == "float32"
+
+
+def test_a_fit_from_a_faster_machine_is_used_in_float32(fits, monkeypatch):
+    """Unless bfloat16 was asked for by name."""
+    X, both = fits
+    moved = copy.deepcopy(both["bfloat16"])
+    exact = copy.deepcopy(moved)
+    exact.precision_ = "float32"
+    assert not np.array_equal(moved.transform(X), exact.transform(X))
+    moved.set_params(precision="auto")
+    monkeypatch.setattr(runtime, "cpu_has_products", lambda: False)
+    assert np.array_equal(moved.transform(X), exact.transform(X))
+    monkeypatch.setattr(runtime, "cpu_has_products", lambda: True)
+    assert not np.array_equal(moved.transform(X), exact.transform(X))
 
 
 def test_real_products_equal_those_by_way_of_float32(monkeypatch):
