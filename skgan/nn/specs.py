@@ -45,11 +45,15 @@ class DCGANSpec(BaseEstimator):
     z_injection : bool, default=False
         Whether the generator's hidden layers behind the first add a linear map of z in front
         of their batch norm, as BiGAN's released code has it.
+    z_std : float or None, default=None
+        Standard deviation of the initial weights of maps of z that are added to a layer. None is
+        the released code's 0.02 k^2 for kernels of k x k, beside which a shallow D hears little
+        of x at first; 0.02 is that of all other weights.
     """
 
     def __init__(
         self, width=32, *, n_blocks="auto", kernel_size=4, channels=None, strides=None,
-        head_layers=1, bn_affine=True, z_injection=False,
+        head_layers=1, bn_affine=True, z_injection=False, z_std=None,
     ):  # fmt: skip
         self.width = width
         self.n_blocks = n_blocks
@@ -59,6 +63,7 @@ class DCGANSpec(BaseEstimator):
         self.head_layers = head_layers
         self.bn_affine = bn_affine
         self.z_injection = z_injection
+        self.z_std = z_std
 
     def _layout(self, image_shape) -> dict[str, Any]:
         if len(image_shape) != 3:
@@ -89,6 +94,8 @@ class DCGANSpec(BaseEstimator):
                 f"kernel_size={self.kernel_size} cannot keep the size at stride 1: use 3 or 5."
             )
         check_number("head_layers", self.head_layers, low=1, high=len(channels), integer=True)
+        if self.z_std is not None:
+            check_number("z_std", self.z_std, low=0, instead="None")
         for name in ("bn_affine", "z_injection"):
             check_flag(name, getattr(self, name))
         return {
@@ -98,7 +105,8 @@ class DCGANSpec(BaseEstimator):
 
     def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
         layout = self._layout(output_shape)
-        return DCGANGenerator(latent_dim, output_shape, **layout, z_injection=self.z_injection)
+        net = DCGANGenerator(latent_dim, output_shape, **layout, z_injection=self.z_injection)
+        return self._with_z_std(net)
 
     def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
         layout = self._layout(input_shape) | {"norm": norm, "head_layers": self.head_layers}
@@ -106,7 +114,13 @@ class DCGANSpec(BaseEstimator):
             arguments = {"image_shape": tuple(input_shape)} | layout
             return UnaryDiscriminator("dcgan", arguments, latent_dim, 2 * layout["channels"][-1])
         _check_depth("n_blocks", layout["channels"], latent_dim)
-        return DCGANDiscriminator(input_shape, **layout, latent_dim=latent_dim)
+        return self._with_z_std(DCGANDiscriminator(input_shape, **layout, latent_dim=latent_dim))
+
+    def _with_z_std(self, net: nn.Module) -> nn.Module:
+        for module in net.modules():
+            if self.z_std is not None and hasattr(module, "init_std"):
+                module.init_std = self.z_std
+        return net
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         layout = self._layout(input_shape)

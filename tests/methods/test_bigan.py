@@ -265,11 +265,12 @@ def test_networks_of_the_papers_mnist():
     assert len(norms) == 1 and norms[0].weight is None
 
 
-@pytest.mark.parametrize("spec", [MLPSpec(16), DCGANSpec(8, kernel_size=5)])
-def test_where_z_enters(spec):
+@pytest.mark.parametrize("make", [lambda: MLPSpec(16), lambda: DCGANSpec(8, kernel_size=5)])
+def test_where_z_enters(make):
     """Every layer of D behind the first adds a map of z to what its batch norm sees."""
     from skgan.nn import build_network
 
+    spec = make()
     rng = torch.Generator().manual_seed(0)
     shape = {"input_shape": (1, 16, 16), "norm": "batch"}
     D = build_network("discriminator", spec, rng, **shape, latent_dim=400, unary=False).eval()
@@ -282,6 +283,10 @@ def test_where_z_enters(spec):
     plain = D.blocks[1].conv(D.blocks[0].activation(first))
     expected = plain + D.blocks[1].inject(z).view(3, -1, *[1] * (plain.ndim - 2))
     torch.testing.assert_close(second, expected)
+    if type(spec) is DCGANSpec:
+        spec.set_params(z_std=0.1)
+        D = build_network("discriminator", spec, rng, **shape, latent_dim=400, unary=False)
+        assert D.blocks[1].inject.weight.std().item() == pytest.approx(0.1, rel=0.1)
     spec = type(spec)(8, z_injection=True)
     G = build_network("generator", spec, rng, latent_dim=5, output_shape=(1, 16, 16))
     assert len(G.inject) >= 1 and G(torch.zeros(2, 5)).shape == (2, 1, 16, 16)
