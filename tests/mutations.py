@@ -93,6 +93,45 @@ def global_seed_used():
     BaseGAN._draw = lambda self, n, rng: torch.rand(n, self.latent_dim) * 2 - 1
 
 
+def encoder_wants_its_pairs_told_apart():
+    from skgan import losses
+
+    d, _ = losses.JOINT_LOSSES[False]
+    losses.JOINT_LOSSES[False] = d, d
+
+
+def frozen_encoder():
+    from skgan.engine.players import Players
+
+    step = Players._step
+    Players._step = lambda self, role, gradients: (
+        None if role == "encoder" else step(self, role, gradients)
+    )
+
+
+def weights_cast_once_and_for_all():
+    from skgan.nn.conv import Packed, Products
+
+    def packed(self, weight):
+        if weight not in self._packed:
+            self._packed[weight] = Packed(weight if weight.ndim == 4 else weight[:, :, None, None])
+        return self._packed[weight]
+
+    Products.packed = packed
+
+
+def phases_with_their_taps_unreversed():
+    from skgan.nn.windows import Packed
+
+    phases = Packed.phases
+
+    def unreversed(self, windows):
+        self.matrix = self.matrix.view(self.n_small, windows.kernel**2, -1).flip(1)
+        return phases(self, windows)
+
+    Packed.phases = unreversed
+
+
 def pytest_configure(config):
     name = os.environ.get("SKGAN_MUTATION")
     if name:

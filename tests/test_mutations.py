@@ -11,6 +11,7 @@ from tests import mutations
 
 ROOT = Path(__file__).parents[1]
 CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.py"
+BIGAN, PRODUCTS = "tests/methods/test_bigan.py", "tests/nn/test_conv.py"
 # mutation -> the test that must notice
 NOTICED_BY = {
     "swapped_labels": f"{CLAIMS}::test_generated_rows_match_the_data",
@@ -26,6 +27,12 @@ NOTICED_BY = {
     "labels_reach_the_extractor": f"{CONTRACT}::test_labels_are_ignored",
     "global_seed_used":
         f"{CONTRACT}::test_same_seed_same_bits_and_the_global_state_is_left_alone",
+    "encoder_wants_its_pairs_told_apart":
+        f"{BIGAN}::test_encoder_and_generator_invert_each_other",
+    "frozen_encoder": f"{BIGAN}::test_encoder_and_generator_invert_each_other",
+    "weights_cast_once_and_for_all": f"{PRODUCTS}::test_a_moved_weight_is_cast_anew",
+    "phases_with_their_taps_unreversed":
+        f"{PRODUCTS}::test_values_and_gradients_are_those_of_the_stock_layers",
 }  # fmt: skip
 
 
