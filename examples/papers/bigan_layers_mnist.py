@@ -121,7 +121,9 @@ def main():
         "reconstruction": reconstruction(bigan, X_test),
         "layers": layer_by_layer(bigan, untrained, (X, y, X_test, y_test), options.draws),
     }
-    stem.with_name(stem.name + ".json").write_text(json.dumps(report, indent=1, default=repr) + "\n")
+    stem.with_name(stem.name + ".json").write_text(
+        json.dumps(report, indent=1, default=repr) + "\n"
+    )
     print(report["reconstruction"], report["last_epoch"])
 
 

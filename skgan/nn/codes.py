@@ -81,4 +81,5 @@ def resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """Images (n, c, h, w) at h x w pixels: bilinear, without aliasing. Tables stay as they are."""
     if x.ndim != 4 or x.shape[2:] == size:
         return x
-    return F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False)
+    # CPUs have no such filter for bfloat16.
+    return F.interpolate(x.float(), size, mode="bilinear", antialias=True, align_corners=False)

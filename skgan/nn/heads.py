@@ -132,7 +132,8 @@ class PooledTaps(Extractor):
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.net.taps(x, self.tap, max(self.layers) + 1)
-        return torch.cat([self._pool(maps[i]).flatten(1) for i in self.layers], dim=1)
+        # In float32, whatever the networks compute in: losses are made of features, too.
+        return torch.cat([self._pool(maps[i]).flatten(1).float() for i in self.layers], dim=1)
 
     def feature_names(self) -> list[str]:
         """Layer, channel (or unit) and cell of every feature, in the features' order."""

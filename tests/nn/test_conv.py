@@ -9,7 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skgan import DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
+from skgan import (
+    AutoencoderFeatures,
+    BiGANEncoder,
+    DCGANDiscriminatorFeatures,
+    DCGANSpec,
+    LatentRegressorEncoder,
+    MLPSpec,
+)
 from skgan.engine import checkpoint, runtime
 from skgan.engine.players import Players
 from skgan.nn import conv, windows
@@ -276,6 +283,62 @@ def test_weights_optimizers_and_statistics_stay_float32_in_stock_layers(fits):
         out = module(x)
     assert out.dtype == torch.float32
     assert relative(torch.from_numpy(b.transform(X)), out) < 4 * ROUNDING
+
+
+SPEC, DENSE = DCGANSpec(32, n_blocks=2, z_injection=True), MLPSpec(600)
+
+
+def nets(spec, *roles):
+    return dict.fromkeys(("generator", *roles), spec)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **s: DCGANDiscriminatorFeatures(**nets(SPEC, "discriminator"), **s),
+        lambda **s: DCGANDiscriminatorFeatures(
+            **nets(SPEC, "discriminator"), norm="spectral", loss="hinge", **s
+        ),
+        lambda **s: DCGANDiscriminatorFeatures(
+            **nets(SPEC, "discriminator"), norm="none", loss="wgan-gp", **s
+        ),
+        lambda **s: DCGANDiscriminatorFeatures(
+            **nets(SPEC, "discriminator"), feature_matching="mean", ema_decay=0.9, **s
+        ),
+        lambda **s: BiGANEncoder(**nets(SPEC, "discriminator", "encoder"), **s),
+        lambda **s: BiGANEncoder(
+            **nets(SPEC, "discriminator", "encoder"), unary=True, encoder_size=24,
+            generator_size=8, **s,
+        ),
+        lambda **s: BiGANEncoder(
+            **nets(DENSE, "discriminator", "encoder"), encoder_output="gaussian",
+            latent="normal", play="alternating", **s,
+        ),
+        lambda **s: LatentRegressorEncoder(
+            **nets(DENSE, "discriminator", "encoder"), joint=True, **s
+        ),
+        lambda **s: AutoencoderFeatures(
+            **nets(DENSE, "encoder"), loss="l1", dropout=0.1, noise=0.1, **s
+        ),
+    ],
+)  # fmt: skip
+def test_every_game_runs_on_products_with_losses_in_float32(make, monkeypatch):
+    X = np.random.default_rng(0).integers(0, 256, (48, 16, 16), np.uint8)
+    kinds, update = set(), Players.update
+
+    def watching(self, **losses):
+        kinds.update(loss.dtype for loss in losses.values())
+        update(self, **losses)
+
+    monkeypatch.setattr(Players, "update", watching)
+    settings = {"n_epochs": 2, "batch_size": 24, "random_state": 0, "device": "cpu"}
+    stock, ours = (make(**settings, precision=p).fit(X) for p in ("float32", "bfloat16"))
+    assert kinds == {torch.float32}
+    a, b = stock.transform(X), ours.transform(X)
+    assert b.dtype == np.float32 and not np.array_equal(a, b)
+    assert np.linalg.norm(a - b) < 0.1 * np.linalg.norm(a)
+    if hasattr(ours, "reconstruct"):
+        assert ours.reconstruct(X).shape == X.shape
 
 
 # -------------------------------------------------------------------- the table
