@@ -1,5 +1,8 @@
 """What critics and encoders of every family share: a head on blocks whose stages can be tapped."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -55,23 +58,25 @@ class Trunk(nn.Module):
         """What the head reads: the last block flattened, or the last few pooled and joined."""
         return torch.cat([m.flatten(1) for m in maps[-self.head_layers :]], dim=1)
 
-    def taps(
+    def each_tap(
         self, x: Tensor, tap: str = "activation", n_layers: int | None = None,
         z: Tensor | None = None,
-    ) -> list[Tensor]:  # fmt: skip
+    ) -> Iterator[Tensor]:  # fmt: skip
         """The given stage of the first `n_layers` blocks (default: of all), shallow to deep."""
         x = self.prepare(x)
-        out = []
         for block in list(self.blocks)[:n_layers]:
             assert isinstance(block, Block)
             if tap == "activation":
                 x = block(x, z)
-                out.append(x)
+                yield x
             else:
                 stages = block.stages(x, z)
                 x = stages["activation"]
-                out.append(stages[tap])
-        return out
+                yield stages[tap]
+
+    def taps(self, *args: Any, **kwargs: Any) -> list[Tensor]:
+        """All that `each_tap` gives."""
+        return list(self.each_tap(*args, **kwargs))
 
     def features(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         """What the head reads (n, d): the layer in front of the last."""

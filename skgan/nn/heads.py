@@ -1,6 +1,6 @@
 """Feature extractors as plain modules: what `transform` runs and `as_module()` hands out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
@@ -57,6 +57,9 @@ class ModuleTaps(nn.Module):
             for handle in handles:
                 handle.remove()
         return [out[name] for name in names]
+
+    def each_tap(self, *args, **kwargs) -> Iterator[Tensor]:
+        return iter(self.taps(*args, **kwargs))
 
 
 class Extractor(nn.Module):
@@ -131,9 +134,11 @@ class PooledTaps(Extractor):
         return pool_to_grid(x, self.pool_grid, self.pool)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.net.taps(x, self.tap, max(self.layers) + 1)
-        # In float32, whatever the networks compute in: losses are made of features, too.
-        return torch.cat([self._pool(maps[i]).flatten(1).float() for i in self.layers], dim=1)
+        # Pooled one by one, while a map is in the cache and before the next takes its place; in
+        # float32, whatever the networks compute in: losses are made of features, too.
+        maps = enumerate(self.net.each_tap(x, self.tap, max(self.layers) + 1))
+        parts = [self._pool(m).flatten(1).float() for i, m in maps if i in self.layers]
+        return torch.cat(parts, dim=1)
 
     def feature_names(self) -> list[str]:
         """Layer, channel (or unit) and cell of every feature, in the features' order."""
