@@ -84,10 +84,25 @@ class Trunk(nn.Module):
 
 
 class Critic(Trunk):
-    """A trunk whose head has one output: x -> logit (n,), or (x, z) -> logit (n,). Abstract."""
+    """A trunk whose head has no bias: x -> logit (n,), or (x, z) -> logit (n,). Abstract.
+
+    With `n_outputs` it is a classifier: x -> scores (n, n_outputs).
+    """
+
+    n_outputs: int | None
+
+    def set_head(self, width: int, n_outputs: int | None, norm: str) -> None:
+        """The linear map on the `width` values that `fuse` gives."""
+        self.n_outputs = n_outputs
+        self.head = maybe_spectral(nn.Linear(width, n_outputs or 1, bias=False), norm)
+
+    def judge(self, features: Tensor) -> Tensor:
+        """From what the head reads (n, d) to the logit, or to the scores."""
+        out = self.head(features)
+        return out.squeeze(1) if self.n_outputs is None else out
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
-        return self.head(self.features(x, z)).squeeze(1)
+        return self.judge(self.features(x, z))
 
 
 class Encoder(Trunk):

@@ -42,7 +42,7 @@ def _margins(h: int, w: int, strides: tuple[int, ...]) -> tuple[int, int, int, i
 
 def _grow(
     net, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
-    latent_dim=None,
+    latent_dim=None, feature_dim=None,
 ) -> int:  # fmt: skip
     """Fill the blocks of a trunk on images; returns how many values its head reads."""
     net.head_layers = head_layers
@@ -66,6 +66,11 @@ def _grow(
         cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
         widths.append(c_out * math.prod(cells))
         c = c_out
+    if feature_dim is not None:
+        # One cell of features from the whole map; the head reads them as they are.
+        conv = nn.Conv2d(c, feature_dim, sides)
+        net.blocks.append(Block(maybe_spectral(conv, norm), nn.Identity(), nn.Identity()))
+        widths.append(feature_dim)
     return sum(widths[-head_layers:])
 
 
@@ -82,7 +87,7 @@ def _pooled(maps: list[Tensor], head_layers: int) -> list[Tensor]:
 
 
 class DCGANDiscriminator(Critic):
-    """x (n, c, h, w) in [-1, 1] -> logit (n,), or (x, z) -> logit (n,).
+    """x (n, c, h, w) in [-1, 1] -> logit (n,), or (x, z) -> logit (n,), or x -> (n, n_outputs).
 
     Parameters
     ----------
@@ -98,22 +103,27 @@ class DCGANDiscriminator(Critic):
         Whether batch norm has gain and shift.
     latent_dim : int or None
         Of z, for a joint critic.
+    feature_dim : int or None
+        Outputs of a last linear layer on the whole deepest map, which the head reads.
+    n_outputs : int or None
+        Of the head, for a classifier; None is a critic's single logit.
     """
 
     margins: tuple[int, int, int, int]
 
     def __init__(
         self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
-        bn_affine=True, latent_dim=None,
+        bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None,
     ):  # fmt: skip
         super().__init__()
-        self.recipe = {
+        layout = {
             "image_shape": tuple(image_shape), "channels": tuple(channels),
             "strides": tuple(strides), "kernel_size": kernel_size, "norm": norm,
             "head_layers": head_layers, "bn_affine": bn_affine, "latent_dim": latent_dim,
+            "feature_dim": feature_dim,
         }  # fmt: skip
-        width = _grow(self, **self.recipe)
-        self.head = maybe_spectral(nn.Linear(width, 1, bias=False), norm)
+        self.recipe = layout | {"n_outputs": n_outputs}
+        self.set_head(_grow(self, **layout), n_outputs, norm)
 
     def prepare(self, x: Tensor) -> Tensor:
         return _pad(x, self.margins)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from .blocks import Block, Critic, Encoder, make_injection, make_norm, maybe_spectral
 
 
-def _blocks(input_shape, widths, norm, bn_affine, bias, latent_dim=None) -> nn.ModuleList:
+def _blocks(
+    input_shape, widths, norm, bn_affine, bias, latent_dim=None, feature_dim=None
+) -> nn.ModuleList:
     """Hidden layers on x; with `latent_dim` those behind the first add a map of z."""
     blocks, d = nn.ModuleList(), math.prod(input_shape)
     for i, width in enumerate(widths):
@@ -24,11 +26,14 @@ def _blocks(input_shape, widths, norm, bn_affine, bias, latent_dim=None) -> nn.M
             Block(maybe_spectral(linear, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
         )
         d = width
+    if feature_dim is not None:
+        linear = nn.Linear(d, feature_dim, bias=bias)
+        blocks.append(Block(maybe_spectral(linear, norm), nn.Identity(), nn.Identity()))
     return blocks
 
 
 class MLPDiscriminator(Critic):
-    """x (n, *input_shape) -> logit (n,), or (x, z) -> logit (n,).
+    """x (n, *input_shape) -> logit (n,), or (x, z) -> logit (n,), or x -> (n, n_outputs).
 
     Parameters
     ----------
@@ -40,18 +45,25 @@ class MLPDiscriminator(Critic):
         Whether batch norm has gain and shift, and whether layers without it have biases.
     latent_dim : int or None
         Of z, for a joint critic.
+    feature_dim : int or None
+        Outputs of a last linear layer, which the head reads.
+    n_outputs : int or None
+        Of the head, for a classifier; None is a critic's single logit.
     """
 
     def __init__(
-        self, input_shape, widths, norm="batch", bn_affine=True, bias=True, latent_dim=None
-    ):
+        self, input_shape, widths, norm="batch", bn_affine=True, bias=True, latent_dim=None,
+        feature_dim=None, n_outputs=None,
+    ):  # fmt: skip
         super().__init__()
-        self.recipe = {
+        layout = {
             "input_shape": tuple(input_shape), "widths": tuple(widths), "norm": norm,
             "bn_affine": bn_affine, "bias": bias, "latent_dim": latent_dim,
+            "feature_dim": feature_dim,
         }  # fmt: skip
-        self.blocks = _blocks(input_shape, widths, norm, bn_affine, bias, latent_dim)
-        self.head = maybe_spectral(nn.Linear(widths[-1], 1, bias=False), norm)
+        self.recipe = layout | {"n_outputs": n_outputs}
+        self.blocks = _blocks(**layout)
+        self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
     def prepare(self, x: Tensor) -> Tensor:
         return x.flatten(1)

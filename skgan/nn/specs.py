@@ -49,11 +49,14 @@ class DCGANSpec(BaseEstimator):
         Standard deviation of the initial weights of maps of z that are added to a layer. None is
         the released code's 0.02 k^2 for kernels of k x k, beside which a shallow D hears little
         of x at first; 0.02 is that of all other weights.
+    feature_dim : int or None, default=None
+        Outputs of a last layer of discriminators and classifiers: linear, without batch norm, on
+        the whole deepest map. Their head reads these (Mao et al. 2018: 128).
     """
 
     def __init__(
         self, width=32, *, n_blocks="auto", kernel_size=4, channels=None, strides=None,
-        head_layers=1, bn_affine=True, z_injection=False, z_std=None,
+        head_layers=1, bn_affine=True, z_injection=False, z_std=None, feature_dim=None,
     ):  # fmt: skip
         self.width = width
         self.n_blocks = n_blocks
@@ -64,6 +67,7 @@ class DCGANSpec(BaseEstimator):
         self.bn_affine = bn_affine
         self.z_injection = z_injection
         self.z_std = z_std
+        self.feature_dim = feature_dim
 
     def _layout(self, image_shape) -> dict[str, Any]:
         if len(image_shape) != 3:
@@ -96,6 +100,7 @@ class DCGANSpec(BaseEstimator):
         check_number("head_layers", self.head_layers, low=1, high=len(channels), integer=True)
         if self.z_std is not None:
             check_number("z_std", self.z_std, low=0, instead="None")
+        _check_feature_dim(self.feature_dim, self.head_layers)
         for name in ("bn_affine", "z_injection"):
             check_flag(name, getattr(self, name))
         return {
@@ -109,12 +114,21 @@ class DCGANSpec(BaseEstimator):
         return self._with_z_std(net)
 
     def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
-        layout = self._layout(input_shape) | {"norm": norm, "head_layers": self.head_layers}
+        arguments = self._critic(input_shape, norm)
+        channels = arguments["channels"]
         if unary:
-            arguments = {"image_shape": tuple(input_shape)} | layout
-            return UnaryDiscriminator("dcgan", arguments, latent_dim, 2 * layout["channels"][-1])
-        _check_depth("n_blocks", layout["channels"], latent_dim)
-        return self._with_z_std(DCGANDiscriminator(input_shape, **layout, latent_dim=latent_dim))
+            return UnaryDiscriminator("dcgan", arguments, latent_dim, 2 * channels[-1])
+        _check_depth("n_blocks", channels, latent_dim)
+        return self._with_z_std(DCGANDiscriminator(**arguments, latent_dim=latent_dim))
+
+    def _critic(self, input_shape, norm) -> dict[str, Any]:
+        return self._layout(input_shape) | {
+            "image_shape": tuple(input_shape), "norm": norm, "head_layers": self.head_layers,
+            "feature_dim": self.feature_dim,
+        }  # fmt: skip
+
+    def make_classifier(self, *, input_shape, n_outputs, norm="batch") -> nn.Module:
+        return DCGANDiscriminator(**self._critic(input_shape, norm), n_outputs=n_outputs)
 
     def _with_z_std(self, net: nn.Module) -> nn.Module:
         for module in net.modules():
@@ -144,14 +158,21 @@ class MLPSpec(BaseEstimator):
         of their batch norm, as BiGAN's released code has it.
     bias : bool, default=True
         Whether layers without batch norm have biases.
+    feature_dim : int or None, default=None
+        Outputs of a last layer of discriminators and classifiers, linear and without batch norm,
+        which their head reads.
     """
 
-    def __init__(self, width="auto", *, n_layers=2, bn_affine=True, z_injection=False, bias=True):
+    def __init__(
+        self, width="auto", *, n_layers=2, bn_affine=True, z_injection=False, bias=True,
+        feature_dim=None,
+    ):  # fmt: skip
         self.width = width
         self.n_layers = n_layers
         self.bn_affine = bn_affine
         self.z_injection = z_injection
         self.bias = bias
+        self.feature_dim = feature_dim
 
     def _widths(self, shape) -> tuple[int, ...]:
         check_number("n_layers", self.n_layers, low=1, integer=True)
@@ -161,6 +182,7 @@ class MLPSpec(BaseEstimator):
         check_number("width", width, low=1, integer=True)
         for name in ("bn_affine", "z_injection", "bias"):
             check_flag(name, getattr(self, name))
+        _check_feature_dim(self.feature_dim)
         return (width,) * self.n_layers
 
     def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
@@ -170,15 +192,20 @@ class MLPSpec(BaseEstimator):
         )  # fmt: skip
 
     def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
-        widths = self._widths(input_shape)
-        arguments = {
-            "input_shape": tuple(input_shape), "widths": widths, "norm": norm,
-            "bn_affine": self.bn_affine, "bias": self.bias,
-        }  # fmt: skip
+        arguments = self._critic(input_shape, norm)
         if unary:
-            return UnaryDiscriminator("mlp", arguments, latent_dim, widths[-1])
-        _check_depth("n_layers", widths, latent_dim)
+            return UnaryDiscriminator("mlp", arguments, latent_dim, arguments["widths"][-1])
+        _check_depth("n_layers", arguments["widths"], latent_dim)
         return MLPDiscriminator(**arguments, latent_dim=latent_dim)
+
+    def _critic(self, input_shape, norm) -> dict[str, Any]:
+        return {
+            "input_shape": tuple(input_shape), "widths": self._widths(input_shape), "norm": norm,
+            "bn_affine": self.bn_affine, "bias": self.bias, "feature_dim": self.feature_dim,
+        }  # fmt: skip
+
+    def make_classifier(self, *, input_shape, n_outputs, norm="batch") -> nn.Module:
+        return MLPDiscriminator(**self._critic(input_shape, norm), n_outputs=n_outputs)
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         widths = self._widths(input_shape)
@@ -193,6 +220,17 @@ def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> 
         )
 
 
+def _check_feature_dim(feature_dim: int | None, head_layers: int = 1) -> None:
+    if feature_dim is None:
+        return
+    check_number("feature_dim", feature_dim, low=1, integer=True, instead="None")
+    if head_layers > 1:
+        raise ValueError(
+            f"feature_dim={feature_dim} with head_layers={head_layers}: the head reads either one "
+            "last layer of features or several layers; leave one of the two out."
+        )
+
+
 def _n_blocks(side: int) -> int:
     n = 2
     while math.ceil(side / 2 ** (n + 1)) >= SMALLEST_GRID:
@@ -200,12 +238,13 @@ def _n_blocks(side: int) -> int:
     return n
 
 
-ROLES = ("generator", "discriminator", "encoder")
+ROLES = ("generator", "discriminator", "encoder", "classifier")
 _MARTA = {"channels": (16, 32, 64, 128, 256, 512)}
 
 # Names for every role. faces64, imagenet32 and svhn32 are the networks of DCGAN's released code
 # (latent_dim 100, 256 and 100); marta256 is MARTA GAN's, whose G has smaller kernels than its D;
-# bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2; latent_dim 50).
+# bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2; latent_dim 50), and
+# mao32 those of Mao et al. 2018, table 1 (latent_dim 128).
 NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
     "dcgan": dict.fromkeys(ROLES, DCGANSpec()),
     "mlp": dict.fromkeys(ROLES, MLPSpec()),
@@ -219,6 +258,7 @@ NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
     "svhn32": dict.fromkeys(ROLES, DCGANSpec(64, n_blocks=3, kernel_size=5)),
     "marta256": dict.fromkeys(ROLES, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
     | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
+    "mao32": dict.fromkeys(ROLES, DCGANSpec(128, feature_dim=128)),
     "bigan784": dict.fromkeys(
         ROLES, MLPSpec(1024, n_layers=2, bn_affine=False, z_injection=True, bias=False)
     ),
@@ -232,8 +272,8 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
     ----------
     role : str
         "generator" (keywords `latent_dim`, `output_shape`), "encoder" (`input_shape`,
-        `n_outputs`) or "discriminator" (`input_shape`, `norm`, and for a critic of pairs (x, z)
-        `latent_dim`, `unary`).
+        `n_outputs`), "classifier" (`input_shape`, `n_outputs`, `norm`) or "discriminator"
+        (`input_shape`, `norm`, and for a critic of pairs (x, z) `latent_dim`, `unary`).
     choice : Module, str, spec or callable
         A module is copied, with its weights. A callable is called with the keywords and
         returns a module, whose own initialisation is kept: it may draw from PyTorch's global
@@ -298,7 +338,7 @@ def _dummy_shapes(
     if role == "generator":
         return [(2, latent_dim)], [(2, *output_shape)]
     rows: list[tuple[int, ...]] = [(2, *input_shape)]
-    if role == "encoder":
+    if role in ("encoder", "classifier"):
         return rows, [(2, n_outputs)]
     if latent_dim is not None:
         rows.append((2, latent_dim))
