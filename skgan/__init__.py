@@ -7,6 +7,7 @@ from .methods import (
     BiGANEncoder,
     DCGANDiscriminatorFeatures,
     LatentRegressorEncoder,
+    MGANExtractor,
 )
 from .nn import DCGANSpec, MLPSpec
 from .version import __version__
@@ -38,6 +39,7 @@ __all__ = [
     "DCGANSpec",
     "LatentRegressorEncoder",
     "LazyImages",
+    "MGANExtractor",
     "MLPSpec",
     "__version__",
     "load",

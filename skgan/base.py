@@ -38,6 +38,8 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
     """
 
     _critics: ClassVar[tuple[str, ...]] = ("discriminator",)
+    # Where a role's network is kept, if not in the attribute "<role>_".
+    _kept_in: ClassVar[Mapping[str, str]] = {}
 
     # ---------------------------------------------------------------- hooks of a method
 
@@ -160,10 +162,10 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         if training is not None:
             self._training = checkpoint.encode(training.state())
 
-    def _draw(self, n: int, rng: torch.Generator) -> Tensor:
+    def _draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
         """n draws from the prior; (n, 0) in a game that has none."""
         prior = settings.prior_of(self)
-        return torch.empty(n, 0) if prior is None else prior.draw(n, rng)
+        return torch.empty(n, 0) if prior is None else prior.draw(n, rng, component)
 
     @contextlib.contextmanager
     def _keeping_earlier_fit(self) -> Iterator[None]:
@@ -205,21 +207,26 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
 
     def _nets(self) -> SimpleNamespace:
         check_is_fitted(self)
-        return SimpleNamespace(**{role: getattr(self, f"{role}_") for role in self._roles})
+        return SimpleNamespace(**{role: getattr(self, self._place(role)) for role in self._roles})
+
+    def _place(self, role: str) -> str:
+        return self._kept_in.get(role, f"{role}_")
 
     def _device(self) -> torch.device:
-        return next(getattr(self, f"{self._roles[0]}_").parameters()).device
+        return next(getattr(self, self._place(self._roles[0])).parameters()).device
 
     @torch.no_grad()
-    def _generate(self, n_samples: int, random_state) -> Tensor:
+    def _generate(self, n_samples: int, random_state, component: int | None) -> Tensor:
         nets = self._nets()
         check_number("n_samples", n_samples, low=1, integer=True)
+        settings.check_component(self, component)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        z = self._draw(n_samples, torch.Generator().manual_seed(seed)).to(self._device())
+        rng = torch.Generator().manual_seed(seed)
+        z = self._draw(n_samples, rng, component).to(self._device())
         return torch.cat([self._decode(nets, part).float().cpu() for part in z.split(512)])
 
     @available_if(settings.has_prior)
-    def sample(self, n_samples=1, random_state=None):
+    def sample(self, n_samples=1, random_state=None, *, component=None):
         """Generated rows, in the layout, value range and (for uint8) type of the X of `fit`.
 
         Parameters
@@ -227,23 +234,28 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         n_samples : int
         random_state : None, int or RandomState
             Of the draws from the prior.
+        component : None or int
+            One value of the prior's (first) categorical part for all rows: one generator of a
+            mixture, or one category. None draws it.
 
         Returns
         -------
         ndarray of shape (n_samples, ...)
         """
-        return self._format.decode(self._generate(n_samples, random_state))
+        return self._format.decode(self._generate(n_samples, random_state, component))
 
     @available_if(settings.has_prior)
-    def sample_images(self, n_samples=1, random_state=None):
+    def sample_images(self, n_samples=1, random_state=None, *, component=None):
         """Generated images for display: float32 (n_samples, c, h, w) in [0, 1].
 
         Parameters
         ----------
         n_samples : int
         random_state : None, int or RandomState
+        component : None or int
+            As in `sample`.
         """
-        x = self._generate(n_samples, random_state)
+        x = self._generate(n_samples, random_state, component)
         if x.ndim != 4:
             raise ValueError("this estimator was fitted on a table: it has no images to show.")
         return ((x + 1) / 2).clamp(0, 1).numpy()

@@ -18,6 +18,11 @@ def ns_generator(fake: Tensor) -> Tensor:
     return softplus(-fake).mean()
 
 
+def saturating_generator(fake: Tensor) -> Tensor:
+    """E log(1 - sigma(D(G(z)))), the minimax form (Goodfellow et al. 2014)."""
+    return -softplus(fake).mean()
+
+
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (Miyato et al. 2018)."""
     return relu(1 - real).mean() + relu(1 + fake).mean()

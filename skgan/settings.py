@@ -85,6 +85,19 @@ def has_prior(estimator: Any) -> bool:
     return True
 
 
+def check_component(estimator: Any, component: Any) -> None:
+    """Raise a ValueError for a component that the prior has not."""
+    if component is None:
+        return
+    prior = prior_of(estimator)
+    if prior is None or not prior.categories:
+        raise ValueError(
+            f"component={component!r}: {type(estimator).__name__} draws from a prior without a "
+            "categorical part here; leave it None."
+        )
+    check_number("component", component, low=0, high=prior.categories[0] - 1, integer=True)
+
+
 def resolve_epochs(n_epochs: int | str, steps_an_epoch: int, n_rows: int) -> int:
     """ "auto": 2,000 steps, but at least 10 epochs and at most one for every 10 rows."""
     if isinstance(n_epochs, str):

@@ -98,8 +98,10 @@ class Training:
         e = self.estimator
         nets = self.players.finished()
         self._measure_batchnorm(nets, earlier)
+        for role in set(getattr(e, "_roles", ())) - set(nets):  # of a fit with other networks
+            delattr(e, e._place(role))
         for role, net in nets.items():
-            setattr(e, f"{role}_", net)
+            setattr(e, e._place(role), net)
         e._roles, e._seed = tuple(nets), self.seed
         e.n_features_out_ = self.features.n_features
         e.history_ = [dict(row) for row in self.history]

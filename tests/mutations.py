@@ -90,7 +90,7 @@ def global_seed_used():
 
     from skgan.base import BaseGAN
 
-    BaseGAN._draw = lambda self, n, rng: torch.rand(n, self.latent_dim) * 2 - 1
+    BaseGAN._draw = lambda self, n, rng, component=None: torch.rand(n, self.latent_dim) * 2 - 1
 
 
 def encoder_wants_its_pairs_told_apart():

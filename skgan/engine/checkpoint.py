@@ -70,12 +70,13 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
     players.rng.set_state(state["rng"])
     for role, net in players.nets.items():
         net.load_state_dict(state["nets"][role])
-        optimizer = players.optimizers[role]
-        groups = optimizer.state_dict()["param_groups"]  # rates are set by the loop
-        slots = {i: dict(s) for i, s in state["optimizers"][role].items()}
-        optimizer.load_state_dict({"state": slots, "param_groups": groups})
         for mean, saved in zip(players.ema[role], state["ema"][role].values(), strict=False):
             mean.copy_(saved)
+    for seat, saved in state["optimizers"].items():
+        optimizer = players.optimizer(seat)
+        groups = optimizer.state_dict()["param_groups"]  # rates are set by the loop
+        slots = {i: dict(s) for i, s in saved.items()}
+        optimizer.load_state_dict({"state": slots, "param_groups": groups})
     players.n_updates = dict(state["n_updates"])
     players.n_steps = state["n_steps"]
     players.settle_buffers()

@@ -52,8 +52,11 @@ class Players:
             role: list(net.parameters()) for role, net in self.nets.items()
         }
         _check_disjoint(self.parameters)
-        self.optimizers = {r: make_optimizer(r, p) for r, p in self.parameters.items()}
-        self.base_lr = {r: o.param_groups[0]["lr"] for r, o in self.optimizers.items()}
+        self._make_optimizer = make_optimizer
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.base_lr: dict[str, float] = {}
+        for role in self.nets:
+            self.optimizer(role)
         self.ema_step = None if ema_decay is None else get_ema_multi_avg_fn(ema_decay)
         self.ema = {
             role: [p.detach().clone() for p in params] if self.ema_step else []
@@ -66,20 +69,32 @@ class Players:
         self.n_steps = 0
         self.settle_buffers()
 
-    def update(self, **losses: Tensor) -> None:
+    def optimizer(self, seat: str) -> torch.optim.Optimizer:
+        """The optimizer of a role, or of one more loss of it ("role+1", ...)."""
+        if seat not in self.optimizers:
+            role = role_of(seat)
+            self.optimizers[seat] = self._make_optimizer(role, self.parameters[role])
+            self.base_lr[seat] = self.optimizers[seat].param_groups[0]["lr"]
+        return self.optimizers[seat]
+
+    def update(self, **losses: Tensor | tuple[Tensor, ...]) -> None:
         """Move the named networks, each down its own loss.
 
         All gradients are taken at the current point before any network steps, so one call with
         several names is simultaneous play and several calls are alternating play. One tensor
         under two names costs one backward pass. Networks that are not named stay as they are,
-        buffers included.
+        buffers included. A network that is given a tuple of losses moves down each of them by
+        an optimizer of its own: a step for every loss, all from gradients at the same point.
         """
-        self._check_names(losses)
-        self.meters.add({f"{role}_loss": loss.detach() for role, loss in losses.items()})
-        losses = {role: self._with_penalty(role, loss) for role, loss in losses.items()}
-        gradients = self._gradients(losses)
+        by_seat = self._by_seat(losses)
+        for seat, loss in by_seat.items():
+            if role_of(seat) == seat:
+                by_seat[seat] = self._with_penalty(seat, loss)
+        gradients = self._gradients(by_seat)
+        for seat in by_seat:
+            self._step(seat, gradients[seat])
         for role in losses:
-            self._step(role, gradients[role])
+            self._count(role)
         # Fused optimizers move parameters behind autograd's back: raise the version counters,
         # so that a loss computed before this step cannot be used after it.
         torch.autograd.graph.increment_version([p for r in losses for p in self.parameters[r]])
@@ -91,15 +106,22 @@ class Players:
         for watch in self._watch.values():
             watch.forget()
 
-    def _check_names(self, losses: Mapping[str, Tensor]) -> None:
-        for role, loss in losses.items():
+    def _by_seat(self, losses: Mapping[str, Tensor | tuple[Tensor, ...]]) -> dict[str, Tensor]:
+        """The losses, checked and noted, by the optimizer that goes down them."""
+        by_seat: dict[str, Tensor] = {}
+        for role, given in losses.items():
             if role not in self.nets:
                 raise ValueError(f"update({role}=...): the networks are {', '.join(self.nets)}.")
-            if not isinstance(loss, Tensor) or loss.ndim != 0:
-                got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r}"
-                raise ValueError(f"update({role}=...) needs a scalar tensor, got {got}.")
+            several = given if isinstance(given, tuple) and given else (given,)
+            for i, loss in enumerate(several):
+                if not isinstance(loss, Tensor) or loss.ndim != 0:
+                    got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r}"
+                    raise ValueError(f"update({role}=...) needs a scalar tensor, got {got}.")
+                by_seat[f"{role}+{i}" if i else role] = loss
+            self.meters.add({f"{role}_loss": torch.stack([x.detach() for x in several]).sum()})
         if not losses:
             raise ValueError("update() names no network.")
+        return by_seat
 
     def _with_penalty(self, role: str, loss: Tensor) -> Tensor:
         watch = self._watch.get(role)
@@ -126,10 +148,10 @@ class Players:
             groups.setdefault(id(loss), []).append(role)
         gradients: dict[str, tuple[Tensor | None, ...]] = {}
         for i, roles in enumerate(groups.values()):
-            wanted = [p for role in roles for p in self.parameters[role]]
+            wanted = [p for role in roles for p in self.parameters[role_of(role)]]
             grads = self._backward(losses[roles[0]], roles, wanted, keep=i < len(groups) - 1)
             for role in roles:
-                n = len(self.parameters[role])
+                n = len(self.parameters[role_of(role)])
                 gradients[role], grads = grads[:n], grads[n:]
                 if all(g is None for g in gradients[role]):
                     raise ValueError(
@@ -152,20 +174,22 @@ class Players:
                 "through moved, or was used already; compute it again after that update."
             ) from error
 
-    def _step(self, role: str, gradients: tuple[Tensor | None, ...]) -> None:
-        params = self.parameters[role]
+    def _step(self, seat: str, gradients: tuple[Tensor | None, ...]) -> None:
+        params = self.parameters[role_of(seat)]
         gradients = average_gradients(params, gradients)
         for p, g in zip(params, gradients, strict=True):
             p.grad = g
         if self.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(params, self.clip_grad_norm)
-        optimizer = self.optimizers[role]
+        optimizer = self.optimizer(seat)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+    def _count(self, role: str) -> None:
         self.n_updates[role] += 1
         if self.ema_step is not None:
             with torch.no_grad():
-                self.ema_step(self.ema[role], params, self.n_updates[role])
+                self.ema_step(self.ema[role], self.parameters[role], self.n_updates[role])
 
     def settle_buffers(self) -> None:
         """Take every network's buffers as they are now for those that `update` puts back."""
@@ -183,9 +207,9 @@ class Players:
 
     def scale_lr(self, factor: float) -> None:
         """Set every learning rate to `factor` times its starting value."""
-        for role, optimizer in self.optimizers.items():
+        for seat, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = factor * self.base_lr[role]
+                group["lr"] = factor * self.base_lr[seat]
 
     def finished(self) -> dict[str, nn.Module]:
         """Copies of the networks for use: averaged weights if asked for, in eval mode."""
@@ -200,6 +224,11 @@ class Players:
                     p.copy_(mean)
             net.eval()
         return nets
+
+
+def role_of(seat: str) -> str:
+    """The role that an optimizer moves."""
+    return seat.partition("+")[0]
 
 
 class Watch:

@@ -4,14 +4,15 @@ from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .heads import EncoderFeatures, PooledTaps
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
+from .shared import Branch, Joined, JoinedFeatures, SharedLayers, build_branches
 from .specs import DCGANSpec, MLPSpec, build_network
 
 # What a saved fit may be rebuilt from, by name.
 NETWORKS = {
     net.__name__: net
     for net in (
-        DCGANDiscriminator, DCGANEncoder, DCGANGenerator, MLPDiscriminator, MLPEncoder,
-        MLPGenerator, UnaryDiscriminator,
+        Branch, DCGANDiscriminator, DCGANEncoder, DCGANGenerator, MLPDiscriminator, MLPEncoder,
+        MLPGenerator, SharedLayers, UnaryDiscriminator,
     )
 }  # fmt: skip
 
@@ -19,7 +20,10 @@ __all__ = [
     "NETWORKS",
     "DCGANSpec",
     "EncoderFeatures",
+    "Joined",
+    "JoinedFeatures",
     "MLPSpec",
     "PooledTaps",
+    "build_branches",
     "build_network",
 ]

@@ -78,6 +78,12 @@ class Trunk(nn.Module):
         """All that `each_tap` gives."""
         return list(self.each_tap(*args, **kwargs))
 
+    def run(self, x: Tensor) -> Tensor:
+        """The blocks alone, on what `prepare` gives."""
+        for block in self.blocks:
+            x = block(x)
+        return x
+
     def features(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         """What the head reads (n, d): the layer in front of the last."""
         return self.fuse(self.taps(x, z=z))
@@ -110,6 +116,25 @@ class Encoder(Trunk):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
+
+
+class OneOfSeveral(nn.Module):
+    """Modules of which each row of z goes through one: z (n, d + k) -> (n, ...).
+
+    The last k = len(parts) columns of z are one-hot and say which; the part sees the others.
+    """
+
+    def __init__(self, parts: list[nn.Module]):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, z: Tensor) -> Tensor:
+        k = len(self.parts)
+        chosen = z[:, -k:].argmax(1)
+        order = chosen.argsort(stable=True)
+        rows = z[order, :-k].split(chosen.bincount(minlength=k).tolist())
+        out = torch.cat([p(r) for p, r in zip(self.parts, rows, strict=True) if len(r)])
+        return out[order.argsort()]
 
 
 def add_map(x: Tensor, m: Tensor) -> Tensor:

@@ -33,14 +33,17 @@ class Prior:
     def dim(self) -> int:
         return self.latent_dim + sum(self.categories)
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
-        """n draws (n, dim)."""
+    def draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
+        """n draws (n, dim); with `component` the first one-hot part is that one in all of them."""
         if self.latent == "uniform":
             parts = [torch.rand(n, self.latent_dim, generator=rng) * 2 - 1]
         else:
             parts = [torch.randn(n, self.latent_dim, generator=rng)]
-        for k in self.categories:
-            parts.append(F.one_hot(torch.randint(k, (n,), generator=rng), k).float())
+        for i, k in enumerate(self.categories):
+            chosen = torch.randint(k, (n,), generator=rng)
+            if i == 0 and component is not None:
+                chosen.fill_(component)
+            parts.append(F.one_hot(chosen, k).float())
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def names(self) -> list[str]:

@@ -19,6 +19,7 @@ from .blocks import (
     Block,
     Critic,
     Encoder,
+    OneOfSeveral,
     add_map,
     make_injection,
     make_norm,
@@ -178,29 +179,42 @@ class DCGANGenerator(nn.Module):
         Whether batch norm has gain and shift.
     z_injection : bool
         Whether hidden layers behind the first add a map of z (BiGAN's released code).
+    n_generators : int or None
+        How many generators there are: each has a first layer of its own, with its batch norm, and
+        they share all others (MGAN). z is then (n, latent_dim + n_generators), and its one-hot
+        part says which one makes the row.
     """
 
     def __init__(
         self, latent_dim, image_shape, channels, strides, kernel_size=4, bn_affine=True,
-        z_injection=False,
+        z_injection=False, n_generators=None,
     ):  # fmt: skip
         super().__init__()
         self.recipe = {
             "latent_dim": latent_dim, "image_shape": tuple(image_shape),
             "channels": tuple(channels), "strides": tuple(strides), "kernel_size": kernel_size,
-            "bn_affine": bn_affine, "z_injection": z_injection,
+            "bn_affine": bn_affine, "z_injection": z_injection, "n_generators": n_generators,
         }  # fmt: skip
         c, h, w = self.image_shape = tuple(image_shape)
         self.margins = _margins(h, w, strides)
         total = math.prod(strides)
         self.grid = channels[-1], math.ceil(h / total), math.ceil(w / total)
-        self.project = nn.Linear(latent_dim, math.prod(self.grid), bias=False)
-        # Paper: the released code normalises this layer per unit; per channel here, as every
-        # later layer.
-        layers: list[nn.Module] = [
-            nn.BatchNorm2d(channels[-1], affine=bn_affine),
-            nn.ReLU(inplace=True),
-        ]
+
+        def project() -> nn.Module:
+            return nn.Linear(latent_dim, math.prod(self.grid), bias=False)
+
+        def norm() -> nn.Module:
+            # Paper: the released code normalises this layer per unit; per channel here, as every
+            # later layer.
+            return nn.BatchNorm2d(channels[-1], affine=bn_affine)
+
+        self.latent_dim = latent_dim
+        layers: list[nn.Module] = [nn.Identity(), nn.ReLU(inplace=True)]
+        if n_generators is None:
+            self.project, layers[0] = project(), norm()
+        else:
+            firsts = [[project(), nn.Unflatten(1, self.grid), norm()] for _ in range(n_generators)]
+            self.project = OneOfSeveral([nn.Sequential(*first) for first in firsts])
         self.inject = nn.ModuleDict()  # by the layer it is added to
         pad = (kernel_size - 1) // 2
         ups = zip(channels[::-1], [*channels[-2::-1], c], strides[::-1], strict=True)
@@ -212,16 +226,18 @@ class DCGANGenerator(nn.Module):
             layers.append(
                 nn.ConvTranspose2d(c_in, c_out, kernel_size, stride, pad, extra, bias=last)
             )
-            norm = nn.BatchNorm2d(c_out, affine=bn_affine)
-            layers += [nn.Tanh()] if last else [norm, nn.ReLU(inplace=True)]
+            if last:
+                layers.append(nn.Tanh())
+            else:
+                layers += [nn.BatchNorm2d(c_out, affine=bn_affine), nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.project(z).unflatten(1, self.grid)
+        x = self.project(z).view(-1, *self.grid)
         for i, layer in enumerate(self.layers):
             x = layer(x)
             if str(i) in self.inject:
-                x = add_map(x, self.inject[str(i)](z))
+                x = add_map(x, self.inject[str(i)](z[:, : self.latent_dim]))
         left, _, top, _ = self.margins
         _, h, w = self.image_shape
         return x[:, :, top : top + h, left : left + w]

@@ -8,7 +8,15 @@ import math
 
 from torch import Tensor, nn
 
-from .blocks import Block, Critic, Encoder, make_injection, make_norm, maybe_spectral
+from .blocks import (
+    Block,
+    Critic,
+    Encoder,
+    OneOfSeveral,
+    make_injection,
+    make_norm,
+    maybe_spectral,
+)
 
 
 def _blocks(
@@ -108,16 +116,21 @@ class MLPGenerator(nn.Module):
         Whether hidden layers behind the first add a map of z (BiGAN's released code).
     bias : bool
         Whether the output layer has biases.
+    n_generators : int or None
+        As the convolutional generator's.
     """
 
     def __init__(
-        self, latent_dim, output_shape, widths, bn_affine=True, z_injection=False, bias=True
-    ):
+        self, latent_dim, output_shape, widths, bn_affine=True, z_injection=False, bias=True,
+        n_generators=None,
+    ):  # fmt: skip
         super().__init__()
         self.recipe = {
             "latent_dim": latent_dim, "output_shape": tuple(output_shape), "widths": tuple(widths),
             "bn_affine": bn_affine, "z_injection": z_injection, "bias": bias,
+            "n_generators": n_generators,
         }  # fmt: skip
+        self.latent_dim = latent_dim
         self.output_shape = tuple(output_shape)
         layers: list[nn.Module] = []
         self.inject = nn.ModuleDict()  # by the layer it is added to
@@ -125,8 +138,17 @@ class MLPGenerator(nn.Module):
         for width in widths:
             if z_injection and layers:
                 self.inject[str(len(layers))] = make_injection(latent_dim, width)
-            norm = nn.BatchNorm1d(width, affine=bn_affine)
-            layers += [nn.Linear(d, width, bias=False), norm, nn.ReLU(inplace=True)]
+
+            def linear(d=d, width=width) -> list[nn.Module]:
+                norm = nn.BatchNorm1d(width, affine=bn_affine)
+                return [nn.Linear(d, width, bias=False), norm]
+
+            if layers or n_generators is None:
+                layers += linear()
+            else:
+                firsts = [nn.Sequential(*linear()) for _ in range(n_generators)]
+                layers += [OneOfSeveral(firsts), nn.Identity()]
+            layers.append(nn.ReLU(inplace=True))
             d = width
         layers.append(nn.Linear(d, math.prod(output_shape), bias=bias))
         if len(output_shape) == 3:
@@ -140,5 +162,5 @@ class MLPGenerator(nn.Module):
         for i, layer in enumerate(self.layers):
             x = layer(x)
             if str(i) in self.inject:
-                x = x + self.inject[str(i)](z)
+                x = x + self.inject[str(i)](z[:, : self.latent_dim])
         return x.unflatten(1, self.output_shape)

@@ -6,7 +6,7 @@ like. It knows how to build every role.
 
 import copy
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
@@ -69,6 +69,8 @@ class DCGANSpec(BaseEstimator):
         self.z_std = z_std
         self.feature_dim = feature_dim
 
+    family: ClassVar[str] = "dcgan"
+
     def _layout(self, image_shape) -> dict[str, Any]:
         if len(image_shape) != 3:
             raise ValueError(
@@ -108,9 +110,9 @@ class DCGANSpec(BaseEstimator):
             "bn_affine": self.bn_affine,
         }  # fmt: skip
 
-    def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
-        layout = self._layout(output_shape)
-        net = DCGANGenerator(latent_dim, output_shape, **layout, z_injection=self.z_injection)
+    def make_generator(self, *, latent_dim, output_shape, n_generators=None) -> nn.Module:
+        layout = self._layout(output_shape) | {"z_injection": self.z_injection}
+        net = DCGANGenerator(latent_dim, output_shape, **layout, n_generators=n_generators)
         return self._with_z_std(net)
 
     def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
@@ -174,6 +176,8 @@ class MLPSpec(BaseEstimator):
         self.bias = bias
         self.feature_dim = feature_dim
 
+    family: ClassVar[str] = "mlp"
+
     def _widths(self, shape) -> tuple[int, ...]:
         check_number("n_layers", self.n_layers, low=1, integer=True)
         width = self.width
@@ -185,10 +189,10 @@ class MLPSpec(BaseEstimator):
         _check_feature_dim(self.feature_dim)
         return (width,) * self.n_layers
 
-    def make_generator(self, *, latent_dim, output_shape) -> nn.Module:
+    def make_generator(self, *, latent_dim, output_shape, n_generators=None) -> nn.Module:
         return MLPGenerator(
             latent_dim, output_shape, self._widths(output_shape), self.bn_affine,
-            self.z_injection, self.bias,
+            self.z_injection, self.bias, n_generators,
         )  # fmt: skip
 
     def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
@@ -271,9 +275,10 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
     Parameters
     ----------
     role : str
-        "generator" (keywords `latent_dim`, `output_shape`), "encoder" (`input_shape`,
-        `n_outputs`), "classifier" (`input_shape`, `n_outputs`, `norm`) or "discriminator"
-        (`input_shape`, `norm`, and for a critic of pairs (x, z) `latent_dim`, `unary`).
+        "generator" (keywords `latent_dim`, `output_shape`, and for a mixture `n_generators`),
+        "encoder" (`input_shape`, `n_outputs`), "classifier" (`input_shape`, `n_outputs`, `norm`)
+        or "discriminator" (`input_shape`, `norm`, and for a critic of pairs (x, z) `latent_dim`,
+        `unary`).
     choice : Module, str, spec or callable
         A module is copied, with its weights. A callable is called with the keywords and
         returns a module, whose own initialisation is kept: it may draw from PyTorch's global
@@ -282,12 +287,8 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
     """
     if isinstance(choice, nn.Module):
         return _check_shapes(role, copy.deepcopy(choice), **keywords)
-    if isinstance(choice, str):
-        check_choice(role, choice, ("auto", *NAMED_SPECS))
-        if choice == "auto":
-            shape = keywords["output_shape" if role == "generator" else "input_shape"]
-            choice = "dcgan" if len(shape) == 3 else "mlp"
-        choice = NAMED_SPECS[choice][role]
+    shape = keywords["output_shape" if role == "generator" else "input_shape"]
+    choice = spec_of(role, choice, shape)
     if hasattr(choice, f"make_{role}"):
         make = getattr(choice, f"make_{role}")
         return build_seeded(lambda: make(**keywords), rng)
@@ -302,6 +303,16 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
     if not isinstance(net, nn.Module):
         raise TypeError(f"{role}={choice!r} returned {type(net).__name__}, not a torch.nn.Module.")
     return _check_shapes(role, net, **keywords)
+
+
+def spec_of(role: str, choice: Any, shape: tuple[int, ...]) -> Any:
+    """The spec that a name stands for; any other choice as it is."""
+    if not isinstance(choice, str):
+        return choice
+    check_choice(role, choice, ("auto", *NAMED_SPECS))
+    if choice == "auto":
+        choice = "dcgan" if len(shape) == 3 else "mlp"
+    return NAMED_SPECS[choice][role]
 
 
 @torch.no_grad()
@@ -332,11 +343,11 @@ def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
 
 def _dummy_shapes(
     role: str, *, latent_dim=None, output_shape=None, input_shape=None, n_outputs=None,
-    unary=False, **_,
+    unary=False, n_generators=0, **_,
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:  # fmt: skip
     """The shapes of two rows that a network is called with, and those that it may return."""
     if role == "generator":
-        return [(2, latent_dim)], [(2, *output_shape)]
+        return [(2, latent_dim + n_generators)], [(2, *output_shape)]
     rows: list[tuple[int, ...]] = [(2, *input_shape)]
     if role in ("encoder", "classifier"):
         return rows, [(2, n_outputs)]
