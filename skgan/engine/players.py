@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -112,13 +113,14 @@ class Players:
         for role, given in losses.items():
             if role not in self.nets:
                 raise ValueError(f"update({role}=...): the networks are {', '.join(self.nets)}.")
-            several = given if isinstance(given, tuple) and given else (given,)
+            several: Any = given if isinstance(given, tuple) and given else (given,)
             for i, loss in enumerate(several):
                 if not isinstance(loss, Tensor) or loss.ndim != 0:
                     got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r}"
                     raise ValueError(f"update({role}=...) needs a scalar tensor, got {got}.")
                 by_seat[f"{role}+{i}" if i else role] = loss
-            self.meters.add({f"{role}_loss": torch.stack([x.detach() for x in several]).sum()})
+            total = torch.stack([loss.detach() for loss in several]).sum()
+            self.meters.add({f"{role}_loss": total})
         if not losses:
             raise ValueError("update() names no network.")
         return by_seat

@@ -1,6 +1,6 @@
 """What critics and encoders of every family share: a head on blocks whose stages can be tapped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -124,7 +124,7 @@ class OneOfSeveral(nn.Module):
     The last k = len(parts) columns of z are one-hot and say which; the part sees the others.
     """
 
-    def __init__(self, parts: list[nn.Module]):
+    def __init__(self, parts: Sequence[nn.Module]):
         super().__init__()
         self.parts = nn.ModuleList(parts)
 

@@ -72,8 +72,8 @@ class Branch(nn.Module):
         }  # fmt: skip
         self.n_shared = n_shared
         self.net = FAMILIES[family](**arguments, n_outputs=n_outputs)
-        norms = [] if share_bn else [block.norm for block in self.net.blocks[:n_shared]]
-        self.norms = nn.ModuleList(norms)
+        shared: Any = self.net.blocks[:n_shared]
+        self.norms = nn.ModuleList([] if share_bn else [block.norm for block in shared])
         self.net.blocks = self.net.blocks[n_shared:]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,13 +98,17 @@ class Joined(Critic):
 
     def __init__(self, shared: SharedLayers | None, branch: Branch):
         super().__init__()
-        below = [] if shared is None else blocks_of(shared, branch)
+        below: list[Block] = [] if shared is None else blocks_of(shared, branch)
         self.blocks = nn.ModuleList([*below, *branch.net.blocks])
         self.head, self.n_outputs = branch.net.head, branch.net.n_outputs
         self.net = [branch.net]  # in a list, so that its parts are not registered twice
 
     def prepare(self, x: Tensor) -> Tensor:
         return self.net[0].prepare(x)
+
+
+def _width(net: Any) -> int:
+    return net.head.in_features
 
 
 class JoinedFeatures(Extractor):
@@ -122,14 +126,14 @@ class JoinedFeatures(Extractor):
     def __init__(self, nets: dict[str, Joined], subspace: str | None):
         super().__init__()
         self.nets, self.subspace = nn.ModuleDict(nets), subspace
-        self.n_features = sum(net.head.in_features for net in nets.values())
+        self.sizes = {name: _width(net) for name, net in nets.items()}
+        self.n_features = sum(self.sizes.values())
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat(
-            [self._part(net, net.features(x).float()) for net in self.nets.values()], 1
-        )
+        return torch.cat([self._part(net, x) for net in self.nets.values()], dim=1)
 
-    def _part(self, net: Any, f: Tensor) -> Tensor:
+    def _part(self, net: Any, x: Tensor) -> Tensor:
+        f = net.features(x).float()
         if self.subspace is None:
             return f
         A = net.head.weight.detach().cpu().double()
@@ -140,14 +144,13 @@ class JoinedFeatures(Extractor):
 
     def feature_names(self) -> list[str]:
         """The network and the number of every feature."""
-        sizes = {name: net.head.in_features for name, net in self.nets.items()}
-        return [f"{name}_feature{i}" for name, n in sizes.items() for i in range(n)]
+        return [f"{name}_feature{i}" for name, n in self.sizes.items() for i in range(n)]
 
     def head_weight(self) -> Tensor | None:
         """The head's weight (n_outputs, k), if these features are exactly what one head reads."""
         if len(self.nets) > 1 or self.subspace is not None:
             return None
-        (net,) = self.nets.values()
+        net: Any = next(iter(self.nets.values()))
         return net.head.weight
 
 
@@ -180,7 +183,7 @@ def build_branches(
         )
     with torch.device("meta"):
         n_layers = len(FAMILIES[spec.family](**arguments).blocks)
-    n = n_layers if n_shared == "all" else n_shared
+    n: Any = n_layers if n_shared == "all" else n_shared
     if isinstance(n, bool) or not hasattr(n, "__index__") or not 0 <= n <= n_layers:
         raise ValueError(
             f"n_shared_layers={n_shared!r} must be 'all' or an integer from 0 to {n_layers}, the "
