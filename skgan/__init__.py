@@ -7,6 +7,7 @@ from .methods import (
     BiGANEncoder,
     DCGANDiscriminatorFeatures,
     LatentRegressorEncoder,
+    SupervisedFeatures,
 )
 from .nn import DCGANSpec, MLPSpec
 from .version import __version__
@@ -39,6 +40,7 @@ __all__ = [
     "LatentRegressorEncoder",
     "LazyImages",
     "MLPSpec",
+    "SupervisedFeatures",
     "__version__",
     "load",
 ]

@@ -4,10 +4,12 @@ from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
 from .dcgan import DCGANDiscriminatorFeatures
 from .latent_regressor import LatentRegressorEncoder
+from .supervised import SupervisedFeatures
 
 __all__ = [
     "AutoencoderFeatures",
     "BiGANEncoder",
     "DCGANDiscriminatorFeatures",
     "LatentRegressorEncoder",
+    "SupervisedFeatures",
 ]
