@@ -8,6 +8,7 @@ from .methods import (
     DCGANDiscriminatorFeatures,
     LatentRegressorEncoder,
     MGANExtractor,
+    SupervisedFeatures,
 )
 from .nn import DCGANSpec, MLPSpec
 from .version import __version__
@@ -41,6 +42,7 @@ __all__ = [
     "LazyImages",
     "MGANExtractor",
     "MLPSpec",
+    "SupervisedFeatures",
     "__version__",
     "load",
 ]

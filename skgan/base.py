@@ -73,6 +73,10 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         """Penalties that are added to a critic's loss, by role."""
         return {}
 
+    def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray | None]:
+        """The rows of X to train on, and indices of their classes if labels play a part."""
+        return X, None
+
     # ---------------------------------------------------------------- fit
 
     @callbacks.with_callbacks
@@ -100,7 +104,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             check_settings(self)
             self._check()
             state = getattr(self, "_training", None) if self.warm_start else None
-            source = self._source(X, going_on=state is not None)
+            source = self._source(X, y, going_on=state is not None)
             steps = n_batches(len(source), self.batch_size)
             n_epochs = resolve_epochs(self.n_epochs, steps, len(source))
             checkpoints = None
@@ -140,21 +144,22 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
                 state = checkpoint.from_networks(
                     vars(self._nets()), self.history_, self._seed, self.n_steps_
                 )
-            source = self._source(X, going_on=state is not None)
+            source = self._source(X, y, going_on=state is not None)
             earlier = vars(self._nets()).values() if state is not None else ()
             training = Training(self, source, state)
             training.run(len(training.history) + 1, None, earlier=earlier)
             self._keep(training)
         return self
 
-    def _source(self, X, *, going_on: bool) -> ArraySource:
+    def _source(self, X, y, *, going_on: bool) -> ArraySource:
         X = self._validate(X, reset=not going_on)
+        X, labels = self._pair(X, y, going_on=going_on)
         if not going_on:
             self._format = learn_format(X, self.image_shape, self.data_format, self.value_range)
             self.input_shape_ = self._format.shape
         elif len(X) < 2:
             raise ValueError("X has 1 sample: training needs at least 2.")
-        return ArraySource(X, self._format)
+        return ArraySource(X, self._format, labels)
 
     def _keep(self, training: Training | None) -> None:
         """Keep what it takes to go on from here; or nothing, so that optimizers are gone."""

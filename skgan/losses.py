@@ -5,7 +5,7 @@ logistic function. Every function returns a scalar to be minimised.
 """
 
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, relu, softplus
 
 
 def ns_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -114,6 +114,11 @@ def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
     For z in (-1, 1)^d; the least is reached where 2 sigma(a) - 1 = z.
     """
     return binary_cross_entropy_with_logits(a, (z + 1) / 2)
+
+
+def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
+    """-E log p(y | x), p = softmax of the scores (n, k); y holds indices of classes (n,)."""
+    return -log_softmax(scores, 1).gather(1, y[:, None]).mean()
 
 
 def squared_error(a: Tensor, b: Tensor) -> Tensor:

@@ -9,11 +9,10 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from .nn import EncoderFeatures
-from .nn.blocks import TAPS
 from .nn.codes import OUTPUTS, Prior
 from .nn.heads import Extractor
 from .settings import prior_of
-from .utils.checks import check_choice, check_number
+from .utils.checks import check_choice
 
 
 def _gives_codes(estimator: Any) -> bool:
@@ -56,10 +55,6 @@ class ReconstructionMixin:
     def _check_features(self) -> None:
         """Raise for bad values among the parameters that say what `transform` returns."""
         check_choice("output", self.output, OUTPUTS)
-        check_choice("tap", self.tap, TAPS)
-        check_choice("pool", self.pool, ("max", "avg"))
-        if self.pool_grid is not None:
-            check_number("pool_grid", self.pool_grid, low=1, integer=True, instead="None")
 
     def _encoder_features(
         self, encoder: nn.Module, names: list[str], code: Callable[[Tensor], Tensor],

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
+from .nn.blocks import TAPS
 from .nn.codes import Prior
 from .utils.checks import check_choice, check_flag, check_number
 
@@ -18,6 +19,9 @@ CHOICES = {
     "latent": ("uniform", "normal"),
     "precision": PRECISIONS,
     "bn_stats": ("real", "running"),
+    "norm": ("batch", "none", "spectral"),
+    "tap": TAPS,
+    "pool": ("max", "avg"),
     "resume": ("auto", "never", "must"),
     "on_interrupt": ("raise", "stop"),
 }
@@ -46,7 +50,10 @@ def check_settings(estimator: Any) -> None:
     if p["resume"] == "must" and p["checkpoint_dir"] is None:
         raise ValueError("resume='must' needs checkpoint_dir, the folder to resume from.")
     check_number("batch_size", p["batch_size"], low=2, integer=True)
-    check_number("latent_dim", p["latent_dim"], low=1, integer=True)
+    if "latent_dim" in p:
+        check_number("latent_dim", p["latent_dim"], low=1, integer=True)
+    if p.get("pool_grid") is not None:
+        check_number("pool_grid", p["pool_grid"], low=1, integer=True, instead="None")
     check_number("weight_decay", p["weight_decay"], low=0)
     check_number("lr", p["lr"], low=0, open_low=True)
     for name in (k for k in p if k.endswith("_lr") or k == "clip_grad_norm"):
@@ -79,8 +86,7 @@ def has_prior(estimator: Any) -> bool:
     """For `available_if`: whether there is a prior to draw from."""
     if prior_of(estimator) is None:
         raise AttributeError(
-            f"{type(estimator).__name__} has no prior to draw from: use reconstruct, or "
-            "inverse_transform of codes with output='latent'."
+            f"{type(estimator).__name__} has no prior to draw from{_instead(estimator)}."
         )
     return True
 
@@ -96,6 +102,12 @@ def check_component(estimator: Any, component: Any) -> None:
             "categorical part here; leave it None."
         )
     check_number("component", component, low=0, high=prior.categories[0] - 1, integer=True)
+
+
+def _instead(estimator: Any) -> str:
+    if not hasattr(estimator, "reconstruct"):
+        return ""
+    return ": use reconstruct, or inverse_transform of codes with output='latent'"
 
 
 def resolve_epochs(n_epochs: int | str, steps_an_epoch: int, n_rows: int) -> int:

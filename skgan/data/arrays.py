@@ -114,11 +114,20 @@ class DataFormat:
 
 
 class ArraySource:
-    """The rows of an array, a memmap or `LazyImages`, encoded batch by batch."""
+    """The rows of an array, a memmap or `LazyImages`, encoded batch by batch.
 
-    def __init__(self, X: np.ndarray, data_format: DataFormat):
+    Parameters
+    ----------
+    X : ndarray or LazyImages
+    data_format : DataFormat
+    labels : int64 ndarray (n,) or None
+        Class indices of the rows, -1 where there is none.
+    """
+
+    def __init__(self, X: Any, data_format: DataFormat, labels: np.ndarray | None = None):
         self.X = X
         self.format = data_format
+        self.labels = labels
 
     def __len__(self) -> int:
         return len(self.X)
@@ -133,7 +142,13 @@ class ArraySource:
         return map(self.batch, rows)
 
     def fingerprint(self) -> str:
-        """A digest of shape, type and values."""
+        """A digest of shape, type and values, and of the labels."""
+        rows = self._fingerprint_of_rows()
+        if self.labels is None:
+            return rows
+        return f"{rows}, labels {hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]}"
+
+    def _fingerprint_of_rows(self) -> str:
         if isinstance(self.X, LazyImages):
             return self.X.fingerprint()
         digest = hashlib.sha256(f"{self.X.shape} {self.X.dtype}".encode())

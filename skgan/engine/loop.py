@@ -19,7 +19,9 @@ from .runtime import lr_factor, to_device
 
 
 class Source(Protocol):
-    """Rows by index, as the networks see them."""
+    """Rows by index, as the networks see them; `labels` are class indices, if there are any."""
+
+    labels: np.ndarray | None
 
     def __len__(self) -> int: ...
 
@@ -40,6 +42,8 @@ class Batch:
         Draws from the prior.
     normal, uniform : callable (*shape) -> Tensor
         Noise from N(0, 1) and from U(0, 1).
+    y : int64 Tensor (n,) or None
+        Indices of the rows' classes, -1 where there is no label; None in a game without labels.
     """
 
     x: Tensor
@@ -48,6 +52,7 @@ class Batch:
     latent: Callable[..., Tensor]
     normal: Callable[..., Tensor]
     uniform: Callable[..., Tensor]
+    y: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,14 @@ def train(
             started = time.perf_counter()
             players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
             order = torch.randperm(len(source), generator=players.rng).numpy()
-            for x in source.batches(split_rows(order, plan.batch_size)):
+            parts = split_rows(order, plan.batch_size)
+            for rows, x in zip(parts, source.batches(parts), strict=True):
                 x = to_device(x, plan.device)
                 players.n_steps += 1
                 batch = Batch(
                     x, players.n_steps, epoch + 1,
                     lambda n=len(x): to_device(draw(n), plan.device),
-                    noise(torch.randn), noise(torch.rand),
+                    noise(torch.randn), noise(torch.rand), y=_labels(source, rows, plan.device),
                 )  # fmt: skip
                 with plan.arithmetic:
                     step(nets, batch, players.update)
@@ -119,6 +125,12 @@ def train(
             bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.endswith("_loss")})
             if after_epoch():
                 return
+
+
+def _labels(source: Source, rows: np.ndarray, device: torch.device) -> Tensor | None:
+    if source.labels is None:
+        return None
+    return to_device(torch.from_numpy(source.labels[rows]), device)
 
 
 def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str, float]:

@@ -5,6 +5,7 @@ from .bigan import BiGANEncoder
 from .dcgan import DCGANDiscriminatorFeatures
 from .latent_regressor import LatentRegressorEncoder
 from .mgan import MGANExtractor
+from .supervised import SupervisedFeatures
 
 __all__ = [
     "AutoencoderFeatures",
@@ -12,4 +13,5 @@ __all__ = [
     "DCGANDiscriminatorFeatures",
     "LatentRegressorEncoder",
     "MGANExtractor",
+    "SupervisedFeatures",
 ]

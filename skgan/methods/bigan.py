@@ -232,7 +232,6 @@ class BiGANEncoder(ReconstructionMixin, BaseGAN):
     def _check(self):
         check_choice("encoder_output", self.encoder_output, ENCODER_OUTPUTS)
         check_choice("play", self.play, ("simultaneous", "alternating"))
-        check_choice("norm", self.norm, ("batch", "none", "spectral"))
         check_flag("unary", self.unary)
         self._check_features()
         for name in ("encoder_size", "generator_size"):

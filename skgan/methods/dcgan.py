@@ -20,7 +20,6 @@ from functools import partial
 from ..base import BaseGAN
 from ..losses import FEATURE_MATCHING, GAN_LOSSES
 from ..nn import PooledTaps, build_network
-from ..nn.blocks import TAPS
 from ..penalties import gradient_penalty
 from ..utils.checks import check_choice, check_number
 
@@ -225,12 +224,7 @@ class DCGANDiscriminatorFeatures(BaseGAN):
 
     def _check(self):
         check_choice("loss", self.loss, GAN_LOSSES)
-        check_choice("norm", self.norm, ("batch", "none", "spectral"))
         check_choice("feature_matching", self.feature_matching, (None, *FEATURE_MATCHING))
-        check_choice("tap", self.tap, TAPS)
-        check_choice("pool", self.pool, ("max", "avg"))
-        if self.pool_grid is not None:
-            check_number("pool_grid", self.pool_grid, low=1, integer=True, instead="None")
         for name in ("n_critic", "n_generator"):
             check_number(name, getattr(self, name), low=1, integer=True)
         for name in ("gp_weight", "fm_weight"):

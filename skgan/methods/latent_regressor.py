@@ -216,7 +216,6 @@ class LatentRegressorEncoder(ReconstructionMixin, BaseGAN):
         check_flag("joint", self.joint)
         check_number("regressor_weight", self.regressor_weight, low=0)
         check_choice("play", self.play, ("simultaneous", "alternating"))
-        check_choice("norm", self.norm, ("batch", "none", "spectral"))
         self._check_features()
 
     def _build(self, shape, rng):

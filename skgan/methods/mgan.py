@@ -16,10 +16,9 @@ extractors, let them share fewer and fewer of their layers, and ask which has th
 """
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from ..base import BaseGAN
-from ..losses import ns_discriminator, ns_generator, saturating_generator
+from ..losses import cross_entropy, ns_discriminator, ns_generator, saturating_generator
 from ..nn import Joined, JoinedFeatures, build_branches, build_network
 from ..utils.checks import check_choice, check_flag, check_number
 
@@ -240,7 +239,6 @@ class MGANExtractor(BaseGAN):
             check_number(name, getattr(self, name), low=0)
         for name in ("share_bn", "same_z", "saturating"):
             check_flag(name, getattr(self, name))
-        check_choice("norm", self.norm, ("batch", "none", "spectral"))
         check_choice("shared_optimizer", self.shared_optimizer, ("joint", "discriminator", "both"))
         check_choice("extractor", self.extractor, ("discriminator", "classifier", "both"))
         check_choice("subspace", self.subspace, (None, "null", "row"))
