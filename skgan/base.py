@@ -112,7 +112,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
                 same = identity(self, source.fingerprint(), n_epochs, __version__)
                 checkpoints = Checkpoints(self.checkpoint_dir, same, self.checkpoint_keep)
                 state = checkpoints.find(self.resume)
-            training = Training(self, source, state)
+            training = Training(self, source, state, getattr(self, "validation_fraction", 0.0))
             training.run(n_epochs, self.lr_decay, checkpoints)
             self._keep(training if self.warm_start else None)
         return self

@@ -54,6 +54,13 @@ def check_settings(estimator: Any) -> None:
         check_number("latent_dim", p["latent_dim"], low=1, integer=True)
     if p.get("pool_grid") is not None:
         check_number("pool_grid", p["pool_grid"], low=1, integer=True, instead="None")
+    if "validation_fraction" in p:
+        fraction = p["validation_fraction"]
+        check_number("validation_fraction", fraction, low=0, high=1, open_high=True)
+        try:
+            assert not fraction or estimates_a_ratio(estimator)
+        except AttributeError as error:
+            raise ValueError(f"validation_fraction={fraction!r} must be 0 here: {error}") from None
     check_number("weight_decay", p["weight_decay"], low=0)
     check_number("lr", p["lr"], low=0, open_low=True)
     for name in (k for k in p if k.endswith("_lr") or k == "clip_grad_norm"):
@@ -80,6 +87,17 @@ def prior_of(estimator: Any) -> Prior | None:
     if not hasattr(e, "latent"):
         return None
     return Prior(e.latent, e.latent_dim, tuple(getattr(e, "categories", ())))
+
+
+def estimates_a_ratio(estimator: Any) -> bool:
+    """For `available_if`: whether D's logit is log p_r / p_g in this game."""
+    if hasattr(estimator, "_diagnose"):
+        loss, unary = getattr(estimator, "loss", "ns"), getattr(estimator, "unary", False)
+        if loss == "ns" and not unary:
+            return True
+        why = "unary=True" if unary else f"loss={loss!r}"
+        raise AttributeError(f"with {why} the discriminator gives no density ratio.")
+    raise AttributeError(f"{type(estimator).__name__} has no discriminator.")
 
 
 def has_prior(estimator: Any) -> bool:

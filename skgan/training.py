@@ -10,7 +10,7 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from .data.arrays import ArraySource
+from .data.arrays import ArraySource, Subset
 from .engine import batchnorm, callbacks, checkpoint, processes, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, split_rows, train
@@ -28,9 +28,16 @@ class Training:
     source : ArraySource
     state : dict, bytes or None
         Of an earlier training of the same networks (`engine.checkpoint.take`).
+    validation_fraction : float
+        Share of the rows that is kept out of it, and diagnosed after each epoch.
     """
 
-    def __init__(self, estimator: Any, source: ArraySource, state: Any = None):
+    source: ArraySource | Subset
+
+    def __init__(
+        self, estimator: Any, source: ArraySource, state: Any = None,
+        validation_fraction: float = 0.0,
+    ):  # fmt: skip
         self.estimator, self.source = estimator, source
         self.device = runtime.resolve_device(estimator.device)
         self.seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
@@ -54,6 +61,21 @@ class Training:
         self.went_on = state is not None
         if state is not None:
             self.seed = checkpoint.put_back(self.players, self.history, state)
+        self.held_out: Subset | None = None
+        if validation_fraction:
+            self._hold_out(source, validation_fraction)
+
+    def _hold_out(self, source: ArraySource, fraction: float) -> None:
+        n = len(source)
+        n_held = max(2, round(fraction * n))
+        if n - n_held < 2:
+            raise ValueError(
+                f"validation_fraction={fraction!r} of {n} rows leaves {n - n_held} to train on: "
+                "at least 2 are needed on both sides."
+            )
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed)).numpy()
+        self.held_out = Subset(source, np.sort(order[:n_held]))
+        self.source = Subset(source, np.sort(order[n_held:]))
 
     def _make_optimizer(self, role: str, parameters: list[Tensor]) -> torch.optim.Optimizer:
         e = self.estimator
@@ -74,6 +96,7 @@ class Training:
         report = callbacks.Report(e, self.source.X, n_epochs - len(history), finish)
 
         def after_epoch() -> bool:
+            history[-1] |= self._diagnose()
             last = len(history) == n_epochs
             if checkpoints and (last or len(history) % e.checkpoint_every == 0):
                 checkpoints.write(self.state())
@@ -88,6 +111,15 @@ class Training:
         train(e._step, nets, self.players, self.source, draw, plan, history, after_epoch)
         finish()
         report.fit_done()
+
+    def _diagnose(self) -> dict[str, float]:
+        """What the discriminator makes of the rows held out."""
+        if self.held_out is None:
+            return {}
+        rows = split_rows(np.arange(len(self.held_out)), self.estimator.batch_size)
+        batches = (x.to(self.device) for x in self.held_out.batches(rows))
+        with self.arithmetic, self.players.looking_on():
+            return self.estimator._diagnose(SimpleNamespace(**self.players.nets), batches)
 
     def state(self) -> checkpoint.State:
         """Everything that the next epoch depends on."""

@@ -11,10 +11,11 @@ ROOT = Path(__file__).parents[1]
 
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
-    "methods": "skgan.base skgan.classification skgan.reconstruction skgan.nn skgan.losses "
-    "skgan.penalties torch numpy",
+    "methods": "skgan.base skgan.density skgan.classification skgan.reconstruction skgan.nn "
+    "skgan.losses skgan.penalties torch numpy",
     "classification": "torch numpy sklearn",
     "reconstruction": "skgan.settings skgan.nn torch numpy sklearn",
+    "density": "skgan.settings numpy torch sklearn",
     "base": "skgan.settings skgan.training skgan.extraction skgan.engine skgan.data "
     "skgan.persistence skgan.metrics skgan.nn skgan.version torch numpy sklearn joblib",
     "extraction": "skgan.settings skgan.engine skgan.data skgan.nn numpy torch sklearn",

@@ -157,6 +157,22 @@ class ArraySource:
         return digest.hexdigest()[:16]
 
 
+class Subset:
+    """Some rows of a source, by index."""
+
+    def __init__(self, source: ArraySource, rows: np.ndarray):
+        self.source, self.rows = source, rows
+        self.X, self.format = source.X, source.format
+        self.labels = None if source.labels is None else source.labels[rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, rows: Iterable[np.ndarray | slice]) -> Iterator[Tensor]:
+        """Batches in order."""
+        return self.source.batches(self.rows[r] for r in rows)
+
+
 def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> DataFormat:
     """Work out how X is to be read.
 

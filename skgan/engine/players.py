@@ -1,7 +1,8 @@
 """The networks of a game, their optimizers, and the one verb that moves them: `update`."""
 
+import contextlib
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -192,6 +193,16 @@ class Players:
         if self.ema_step is not None:
             with torch.no_grad():
                 self.ema_step(self.ema[role], self.parameters[role], self.n_updates[role])
+
+    @contextlib.contextmanager
+    def looking_on(self) -> Iterator[None]:
+        """Passes through the networks that leave no trace: no buffer moves, no call is watched."""
+        with contextlib.ExitStack() as stack:
+            for watch in self._watch.values():
+                stack.enter_context(watch.looking_away())
+            yield
+        for role in self.nets:
+            self._put_back_buffers(role)
 
     def settle_buffers(self) -> None:
         """Take every network's buffers as they are now for those that `update` puts back."""

@@ -19,6 +19,7 @@ With encoder_output="gaussian", latent="normal" this is ALI (Dumoulin et al. 201
 from numbers import Integral
 
 from ..base import BaseGAN
+from ..density import DensityRatioMixin
 from ..losses import JOINT_LOSSES
 from ..nn import build_network
 from ..nn.codes import ENCODER_OUTPUTS, resize
@@ -26,7 +27,7 @@ from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number
 
 
-class BiGANEncoder(ReconstructionMixin, BaseGAN):
+class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
     """Features from the encoder of a BiGAN, trained without labels.
 
     `fit` plays the game of Donahue et al. 2017: D tells pairs (x, E(x)) from (G(z), z), and E
@@ -90,6 +91,9 @@ class BiGANEncoder(ReconstructionMixin, BaseGAN):
         Maps are pooled to this many cells a side; 1 is global pooling, None none. Smaller maps
         stay as they are.
     pool : {"max", "avg"}, default="max"
+    validation_fraction : float, default=0.0
+        Share of the rows in `fit` that is kept out of training; `history_` then follows the
+        density ratio on them ("alpha_mean", "alpha_cv").
     n_epochs : int or "auto", default="auto"
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
@@ -145,7 +149,7 @@ class BiGANEncoder(ReconstructionMixin, BaseGAN):
     history_ : list of dict
         One an epoch: "discriminator_loss", "generator_loss", "encoder_loss" (these two are one
         number), D's mean outputs "discriminator_real" and "discriminator_generated", "seconds",
-        "images_per_second".
+        "images_per_second"; with `validation_fraction` "alpha_mean" and "alpha_cv".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int
@@ -177,6 +181,7 @@ class BiGANEncoder(ReconstructionMixin, BaseGAN):
         encoder_output="squashed", unary=False, play="simultaneous", norm="batch",
         encoder_size=None, generator_size=None,
         output="penultimate", layers="all", tap="activation", pool_grid=4, pool="max",
+        validation_fraction=0.0,
         n_epochs="auto", batch_size=128, optimizer="adam", lr=2e-4, generator_lr=None,
         discriminator_lr=None, encoder_lr=None,
         betas=(0.5, 0.999), weight_decay=2.5e-5, lr_decay=None, clip_grad_norm=None,
@@ -205,6 +210,7 @@ class BiGANEncoder(ReconstructionMixin, BaseGAN):
         self.tap = tap
         self.pool_grid = pool_grid
         self.pool = pool
+        self.validation_fraction = validation_fraction
         self.n_epochs = n_epochs
         self.batch_size = batch_size
         self.optimizer = optimizer
@@ -297,6 +303,9 @@ class BiGANEncoder(ReconstructionMixin, BaseGAN):
 
     def _decode(self, nets, z):
         return resize(nets.generator(z), self.input_shape_[1:])
+
+    def _logits(self, nets, x):
+        return nets.discriminator(self._as_generated(x), self._encode(nets, x))
 
     def _refresh(self, nets, x, z):
         nets.discriminator(self._as_generated(x), self._encode(nets, x))

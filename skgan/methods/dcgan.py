@@ -18,13 +18,14 @@ abstract leaves open.
 from functools import partial
 
 from ..base import BaseGAN
+from ..density import DensityRatioMixin
 from ..losses import FEATURE_MATCHING, GAN_LOSSES
 from ..nn import PooledTaps, build_network
 from ..penalties import gradient_penalty
 from ..utils.checks import check_choice, check_number
 
 
-class DCGANDiscriminatorFeatures(BaseGAN):
+class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
     """Features from the discriminator of a DCGAN, trained without labels.
 
     `fit` trains the GAN (Radford et al. 2016, sec. 3 and 4: Adam at 2e-4 with beta1 0.5,
@@ -84,6 +85,9 @@ class DCGANDiscriminatorFeatures(BaseGAN):
     bn_stats : {"real", "running"}, default="real"
         D's batch-norm statistics in `transform`: measured on the training rows after training
         (the released code's way), or PyTorch's running average over real and generated batches.
+    validation_fraction : float, default=0.0
+        Share of the rows in `fit` that is kept out of training; `history_` then follows the
+        density ratio on them ("alpha_mean", "alpha_cv").
     n_epochs : int or "auto", default="auto"
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
@@ -141,7 +145,8 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         layer that feeds the head, such as with `layers=-1, pool_grid=None`.
     history_ : list of dict
         One an epoch: "discriminator_loss", "generator_loss", D's mean logits
-        "discriminator_real" and "discriminator_generated", "seconds", "images_per_second".
+        "discriminator_real" and "discriminator_generated", "seconds", "images_per_second"; with
+        `validation_fraction` "alpha_mean" and "alpha_cv".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int
@@ -172,6 +177,7 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         loss="ns", norm="batch", gp_weight=10.0, n_critic=1, n_generator=1,
         feature_matching=None, fm_weight=1.0,
         layers="all", tap="activation", pool_grid=4, pool="max", bn_stats="real",
+        validation_fraction=0.0,
         n_epochs="auto", batch_size=128, optimizer="adam", lr=2e-4, generator_lr=None,
         discriminator_lr=None, betas=(0.5, 0.999), weight_decay=2.5e-5, lr_decay=None,
         clip_grad_norm=None, ema_decay=None,
@@ -199,6 +205,7 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         self.pool_grid = pool_grid
         self.pool = pool
         self.bn_stats = bn_stats
+        self.validation_fraction = validation_fraction
         self.n_epochs = n_epochs
         self.batch_size = batch_size
         self.optimizer = optimizer
@@ -264,6 +271,9 @@ class DCGANDiscriminatorFeatures(BaseGAN):
                     g_loss = g_loss + self.fm_weight * mismatch
                 update(generator=g_loss)
 
+    def _logits(self, nets, x):
+        return nets.discriminator(x)
+
     def _penalties(self):
         if self.loss != "wgan-gp":
             return {}
@@ -294,7 +304,7 @@ class DCGANDiscriminatorFeatures(BaseGAN):
         -------
         ndarray of shape (n,), float32
         """
-        return self._apply(lambda nets: lambda x: nets.discriminator(x).flatten(), X)
+        return self._apply(lambda nets: lambda x: self._logits(nets, x).flatten(), X)
 
     @property
     def head_weight_(self):

@@ -16,6 +16,7 @@ encoder's output and E(x) = 2 sigma(a) - 1.
 """
 
 from ..base import BaseGAN
+from ..density import DensityRatioMixin
 from ..losses import LATENT_LOSSES, joint_discriminator, ns_generator
 from ..nn import build_network
 from ..nn.init import zero_head
@@ -23,7 +24,7 @@ from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number
 
 
-class LatentRegressorEncoder(ReconstructionMixin, BaseGAN):
+class LatentRegressorEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
     """Features from an encoder that learns to invert a GAN's generator, without labels.
 
     `fit` trains a GAN, and beside it an encoder on generated rows: the baselines LR and JLR of
@@ -79,6 +80,9 @@ class LatentRegressorEncoder(ReconstructionMixin, BaseGAN):
         Maps are pooled to this many cells a side; 1 is global pooling, None none. Smaller maps
         stay as they are.
     pool : {"max", "avg"}, default="max"
+    validation_fraction : float, default=0.0
+        Share of the rows in `fit` that is kept out of training; `history_` then follows the
+        density ratio on them ("alpha_mean", "alpha_cv").
     n_epochs : int or "auto", default="auto"
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
@@ -133,7 +137,8 @@ class LatentRegressorEncoder(ReconstructionMixin, BaseGAN):
         The trained networks, in eval mode.
     history_ : list of dict
         One an epoch: "discriminator_loss", "generator_loss", "encoder_loss", D's mean logits
-        "discriminator_real" and "discriminator_generated", "seconds", "images_per_second".
+        "discriminator_real" and "discriminator_generated", "seconds", "images_per_second"; with
+        `validation_fraction` "alpha_mean" and "alpha_cv".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int
@@ -163,6 +168,7 @@ class LatentRegressorEncoder(ReconstructionMixin, BaseGAN):
         latent_dim=50, latent="uniform", generator="auto", encoder="auto", discriminator="auto",
         joint=False, regressor_weight=0.25, play="simultaneous", norm="batch",
         output="penultimate", layers="all", tap="activation", pool_grid=4, pool="max",
+        validation_fraction=0.0,
         n_epochs="auto", batch_size=128, optimizer="adam", lr=2e-4, generator_lr=None,
         discriminator_lr=None, encoder_lr=None,
         betas=(0.5, 0.999), weight_decay=2.5e-5, lr_decay=None, clip_grad_norm=None,
@@ -188,6 +194,7 @@ class LatentRegressorEncoder(ReconstructionMixin, BaseGAN):
         self.tap = tap
         self.pool_grid = pool_grid
         self.pool = pool
+        self.validation_fraction = validation_fraction
         self.n_epochs = n_epochs
         self.batch_size = batch_size
         self.optimizer = optimizer
@@ -258,6 +265,9 @@ class LatentRegressorEncoder(ReconstructionMixin, BaseGAN):
         else:
             update(discriminator=joint_discriminator(real, fake))
             update(generator=ns_generator(D(x_hat)) + easier, encoder=regression)
+
+    def _logits(self, nets, x):
+        return nets.discriminator(x)
 
     def _refresh(self, nets, x, z):
         nets.discriminator(x)

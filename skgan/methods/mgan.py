@@ -18,12 +18,13 @@ extractors, let them share fewer and fewer of their layers, and ask which has th
 import torch
 
 from ..base import BaseGAN
+from ..density import DensityRatioMixin
 from ..losses import cross_entropy, ns_discriminator, ns_generator, saturating_generator
 from ..nn import Joined, JoinedFeatures, build_branches, build_network
 from ..utils.checks import check_choice, check_flag, check_number
 
 
-class MGANExtractor(BaseGAN):
+class MGANExtractor(DensityRatioMixin, BaseGAN):
     """Features from the discriminator or the classifier of an MGAN, trained without labels.
 
     `fit` plays the game of Hoang et al. 2018 with the networks and settings of Mao et al. 2019,

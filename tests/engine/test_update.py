@@ -136,6 +136,61 @@ def test_one_tensor_under_two_names_costs_one_backward_pass():
     assert players.n_updates == {"generator": 1, "discriminator": 1}
 
 
+def test_a_tuple_of_losses_moves_a_network_down_each_by_an_optimizer_of_its_own():
+    ours, theirs = make_nets(), make_nets()
+    players = play(ours)
+    first, second = (adam("", list(theirs["discriminator"].parameters())) for _ in range(2))
+    for x, z in batches(4):
+        fake = ours["generator"](z)
+        d = ours["discriminator"]
+        players.update(discriminator=(d_loss(d, x, fake), d(x).square().mean()))
+        d, fake = theirs["discriminator"], theirs["generator"](z)
+        losses = d_loss(d, x, fake), d(x).square().mean()
+        both = [torch.autograd.grad(loss, list(d.parameters()), retain_graph=True)
+                for loss in losses]  # fmt: skip
+        for optimizer, gradients in zip((first, second), both, strict=True):
+            for p, g in zip(d.parameters(), gradients, strict=True):
+                p.grad = g
+            optimizer.step()
+    assert parameters_equal(ours, theirs)
+    assert players.n_updates["discriminator"] == 4
+    assert players.meters.harvest()["discriminator_loss"] > 0
+    players.scale_lr(0.5)
+    assert {o.param_groups[0]["lr"] for o in players.optimizers.values()} == {0.005}
+
+
+def test_the_memory_of_several_optimizers_goes_on():
+    from skgan.engine import checkpoint
+
+    def turn(players, rows):
+        nets = players.nets
+        for x, z in rows:
+            d, fake = nets["discriminator"], nets["generator"](z)
+            players.update(discriminator=(d_loss(d, x, fake), d(x).square().mean()))
+
+    through = play(make_nets())
+    turn(through, batches(4))
+    first = play(make_nets())
+    turn(first, batches(4)[:2])
+    second = play(make_nets(seed=9))
+    checkpoint.put_back(second, [], checkpoint.encode(checkpoint.take(first, [], 0)))
+    turn(second, batches(4)[2:])
+    assert parameters_equal(through.nets, second.nets)
+
+
+def test_looking_on_leaves_no_trace():
+    nets = make_nets()
+    players = play(nets, critics=["discriminator"])
+    before = state(nets)
+    ((x, z),) = batches(1)
+    with players.looking_on(), torch.no_grad():
+        nets["discriminator"](nets["generator"](z))
+    after = state(nets)
+    assert all(torch.equal(before[k], after[k]) for k in before)
+    players.update(discriminator=d_loss(nets["discriminator"], x, nets["generator"](z)))
+    assert "discriminator_real" in players.meters.harvest()
+
+
 def test_gradients_are_all_taken_at_the_current_point():
     """Two networks that play w1 * w2: the second must see the old value of the first."""
     a, b = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
