@@ -129,7 +129,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         check_choice("subspace", self.subspace, ("null", "row"))
         if isinstance(self.extractor, FrozenEstimator):
             check_is_fitted(self.extractor.estimator)
-            A = _read_head(self.extractor)
+            A = _read_head(self.extractor, self.extractor)
             features = validate_data(self, X, dtype=[np.float32, np.float64])
             _check_width(features, A, self.extractor)
             self.extractor_ = self.extractor
@@ -238,7 +238,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         if self.extractor is not None:
             _try_untrained(extractor, X, y)
         extractor = clone(extractor).fit(X, y)
-        return extractor, _read_head(extractor)
+        return extractor, _read_head(extractor, extractor)
 
     def _unfitted(self):
         if self.extractor is not None:
@@ -264,10 +264,10 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _read_head(extractor) -> np.ndarray:
-    """A copy of the extractor's A (k, d)."""
+def _read_head(fitted, extractor) -> np.ndarray:
+    """A copy of A (k, d); `extractor` is what the error names."""
     try:
-        A = extractor.head_weight_
+        A = fitted.head_weight_
     except AttributeError as error:
         raise ValueError(
             f"extractor={extractor!r} has no head_weight_: what its transform returns is not "
@@ -309,7 +309,7 @@ def _try_untrained(extractor, X, y) -> None:
             features = twin.fit(X, y).transform(X)
     except Exception:  # on all rows `fit` may work, or has more to say
         return
-    _check_width(features, _read_head(twin), twin)
+    _check_width(features, _read_head(twin, extractor), extractor)
 
 
 def _row_basis(A: np.ndarray) -> np.ndarray:
