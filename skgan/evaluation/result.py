@@ -174,7 +174,7 @@ class ProbeResult:
         accuracy = _cells(self.summary(), lambda r: _interval(r, ".3f"))
         blocks = [
             "Accuracy: mean ± standard deviation over draws of labelled rows",
-            _aligned([header] + [[name, features[name], *row] for name, row in accuracy.items()]),
+            aligned([header] + [[name, features[name], *row] for name, row in accuracy.items()]),
         ]
         if len(accuracy) > 1:
             won = _cells(
@@ -183,13 +183,13 @@ class ProbeResult:
             )
             blocks += [
                 f"\nDifference to {self.reference!r} on the same labelled rows, draws won",
-                _aligned([["", *budgets]] + [[name, *row] for name, row in won.items()]),
+                aligned([["", *budgets]] + [[name, *row] for name, row in won.items()]),
             ]
         if "control_accuracy" in self.records[0]:
             control = _cells(self.summary("control_accuracy"), lambda r: _interval(r, ".3f"))
             blocks += [
                 f"\nAccuracy with permuted labels; chance is {self.settings['chance']:.3f}",
-                _aligned([["", *budgets]] + [[name, *row] for name, row in control.items()]),
+                aligned([["", *budgets]] + [[name, *row] for name, row in control.items()]),
             ]
         remarks = [f"\nNote: {text}" for text in self._remarks()]
         return "\n".join(blocks + remarks)
@@ -229,7 +229,7 @@ def _cells(rows: list[dict[str, Any]], form: Any) -> dict[str, list[str]]:
     return cells
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: list[list[str]]) -> str:
     """Columns of equal width: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

@@ -1,0 +1,327 @@
+"""What a head reads of its features, and what it does not (Mao et al., corollary 4).
+
+    D(x) = sigmoid(A f(x)),   f = P f + (f - P f),   P = A^T (A A^T)^-1 A
+
+"Is the discriminator a good feature extractor?" (Mao et al.) argues that an optimal D is constant
+on real rows. Its head A, which has no bias, then sees the same P f(x) in all of them: what tells
+real rows apart is in the null space of A.
+
+| paper | here |
+|---|---|
+| f(x) | features, (n, d) |
+| A | `head_weight_`, (k, d) |
+| P f, f - P f | `split` |
+"""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import _safe_indexing, check_array, get_tags
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_feature_names_in,
+    check_is_fitted,
+    validate_data,
+)
+
+from ..methods import DCGANDiscriminatorFeatures
+from ..utils.checks import check_choice
+
+TRIAL_ROWS = 32
+CHUNK_ROWS = 4096  # of features, in float64 at a time
+
+
+class NullSpaceProjector(TransformerMixin, BaseEstimator):
+    """The part of an extractor's features that its head does not read, or the part it reads.
+
+    With D = sigmoid(A f(x)), features f are the sum of a part in the row space of A, which alone
+    makes D's output, and a part in its null space, which D is free to use for anything (Mao et
+    al., corollary 4). `transform` returns one of the two, in the coordinates of the features. The
+    projection is by SVD in float64; A may have any number of rows and any rank.
+
+    What X is depends on `extractor`:
+
+    - **Frozen: X are features.** `FrozenEstimator(gan)` of a fitted `gan` is asked for its head
+      only. X are the features that `gan.transform` returns, and the projector stands behind it:
+      `Pipeline([("gan", FrozenEstimator(gan)), ("null",
+      NullSpaceProjector(FrozenEstimator(gan)))])`.
+    - **Not frozen: X are rows.** A clone of the extractor is fitted on X in `fit`, whether or not
+      the given one is fitted already, and `transform` runs rows through the clone first. Its
+      parameters can be searched, as in `GridSearchCV(..., {"extractor__lr": ...})`.
+
+    Parameters
+    ----------
+    extractor : FrozenEstimator, estimator or None, default=None
+        Anything with a fitted attribute `head_weight_`, (k, d), on the d features that its
+        `transform` returns. skgan's estimators have it only where these are exactly the layer
+        that feeds the head, such as with `layers=-1, pool_grid=None`. None is
+        `DCGANDiscriminatorFeatures(layers=-1, pool_grid=None, random_state=0)`.
+    subspace : {"null", "row"}, default="null"
+        What `transform` returns: the part that the head does not read, or the part it reads.
+
+    Attributes
+    ----------
+    extractor_ : estimator
+        The fitted extractor; the frozen one itself, or the clone.
+    head_weight_ : ndarray of shape (k, d)
+        A.
+    rank_ : int
+        Of A: the dimension of the row space. The null space has d - rank_.
+    n_features_in_ : int
+        `X.shape[1]` in `fit`.
+    feature_names_in_ : ndarray of str
+        Columns of X in `fit`, where it has names.
+
+    Notes
+    -----
+    The corollary assumes an optimal D without a bias in its head, and is about the layer that
+    feeds the head: it says nothing of several layers, pooled and joined. How far a trained D is
+    from it, `row_variance_ratio` measures. The null space of a D has all dimensions but one.
+
+    References
+    ----------
+    Mao et al., "Is the discriminator a good feature extractor?"
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from skgan import DCGANDiscriminatorFeatures
+    >>> from skgan.tools import NullSpaceProjector
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> gan = DCGANDiscriminatorFeatures(
+    ...     image_shape=(8, 8), layers=-1, pool_grid=None, n_epochs=1, random_state=0
+    ... )
+    >>> features = gan.fit_transform(X)
+    >>> null = NullSpaceProjector(FrozenEstimator(gan)).fit(features)
+    >>> null.rank_, null.transform(features).shape == features.shape
+    (1, True)
+    """
+
+    def __init__(self, extractor=None, *, subspace="null"):
+        self.extractor = extractor
+        self.subspace = subspace
+
+    def fit(self, X, y=None):
+        """Read the head of the extractor, which is trained first unless it is frozen.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), or rows
+            Features of a frozen extractor, else rows as the extractor takes them.
+        y : array-like of shape (n,), default=None
+            Passed on to the extractor's `fit`; a frozen one needs none.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the extractor has no `head_weight_`, or one for another number of features. With
+            an extractor that has `n_epochs` this is tried on an untrained copy first, so that it
+            is known before training.
+        """
+        check_choice("subspace", self.subspace, ("null", "row"))
+        if isinstance(self.extractor, FrozenEstimator):
+            check_is_fitted(self.extractor.estimator)
+            A = _read_head(self.extractor, self.extractor)
+            features = validate_data(self, X, dtype=[np.float32, np.float64])
+            _check_width(features, A, self.extractor)
+            self.extractor_ = self.extractor
+        else:
+            extractor, A = self._train(X, y)
+            _check_feature_names(self, X, reset=True)
+            if hasattr(extractor, "n_features_in_"):
+                self.n_features_in_ = extractor.n_features_in_
+            self.extractor_ = extractor
+        self.head_weight_ = A
+        self._basis = _row_basis(A)
+        self.rank_ = len(self._basis)
+        return self
+
+    def transform(self, X):
+        """The part of the features in the null space of the head, or in its row space.
+
+        Parameters
+        ----------
+        X : array-like, as in `fit`
+
+        Returns
+        -------
+        ndarray of shape (n, d), float32
+            A DataFrame after `set_output`.
+        """
+        row, null = self.split(X)
+        return null if self.subspace == "null" else row
+
+    def split(self, X):
+        """Both parts of the features, whatever `subspace` says.
+
+        Parameters
+        ----------
+        X : array-like, as in `fit`
+
+        Returns
+        -------
+        row, null : ndarray of shape (n, d), float32
+            What the head reads, and what it does not. They add up to the features.
+        """
+        features = self._features(X)
+        row, null = np.empty((2, *features.shape), np.float32)
+        for rows, f in _chunks(features):
+            read = f @ self._basis.T @ self._basis
+            row[rows], null[rows] = read, f - read
+        return row, null
+
+    def row_variance_ratio(self, X):
+        """Var(P f) / Var(f): the share of the features' variance that the head reads.
+
+        Variances are summed over the features. Corollary 4 says 0 on real rows for an optimal D;
+        features that vary alike in all directions have rank_ / d.
+
+        Parameters
+        ----------
+        X : array-like, as in `fit`
+            Real rows (or their features), best those that were not trained on.
+
+        Returns
+        -------
+        float
+            In [0, 1]; nan where the features do not vary, such as on a single row.
+        """
+        features = self._features(X)
+        # Against the first row, features that do not vary are 0 exactly.
+        first = features[0].astype(np.float64)
+        mean = sum((f - first).sum(axis=0) for _, f in _chunks(features)) / len(features)
+        total = read = 0.0
+        for _, f in _chunks(features):
+            deviation = f - first - mean
+            total += float(np.square(deviation).sum())
+            read += float(np.square(deviation @ self._basis.T).sum())
+        return min(read / total, 1.0) if total > 0 else float("nan")
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the features: the projection has as many, in the same coordinates.
+
+        Parameters
+        ----------
+        input_features : array-like of str or None
+            With a frozen extractor the features' names; by default those seen in `fit`, or the
+            extractor's. Otherwise names of the columns of X, as the extractor takes them.
+
+        Returns
+        -------
+        ndarray of str objects, shape (d,)
+        """
+        check_is_fitted(self)
+        if not isinstance(self.extractor_, FrozenEstimator):
+            return self.extractor_.get_feature_names_out(input_features)
+        unnamed = input_features is None and not hasattr(self, "feature_names_in_")
+        if unnamed and hasattr(self.extractor_, "get_feature_names_out"):
+            return self.extractor_.get_feature_names_out()
+        return _check_feature_names_in(self, input_features)
+
+    def _train(self, X, y):
+        """A clone of the extractor fitted on X, and its head."""
+        extractor = self._unfitted()
+        able = all(hasattr(extractor, verb) for verb in ("fit", "transform", "get_params"))
+        if not able or isinstance(extractor, type):
+            raise ValueError(
+                f"extractor={extractor!r} must be a scikit-learn transformer, that is, an "
+                "instance with fit and transform, or None."
+            )
+        if self.extractor is not None:
+            _try_untrained(extractor, X, y)
+        extractor = clone(extractor).fit(X, y)
+        return extractor, _read_head(extractor, extractor)
+
+    def _unfitted(self):
+        if self.extractor is not None:
+            return self.extractor
+        return DCGANDiscriminatorFeatures(layers=-1, pool_grid=None, random_state=0)
+
+    def _features(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        if isinstance(self.extractor_, FrozenEstimator):
+            return validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        _check_feature_names(self, X, reset=False)
+        features = np.asarray(self.extractor_.transform(X))
+        _check_width(features, self.head_weight_, self.extractor_)
+        return features
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        if not isinstance(self.extractor, FrozenEstimator):
+            inner = get_tags(self._unfitted())
+            tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+            tags.non_deterministic = inner.non_deterministic
+        return tags
+
+
+def _read_head(fitted, extractor) -> np.ndarray:
+    """A copy of A (k, d); `extractor` is what the error names."""
+    try:
+        A = fitted.head_weight_
+    except AttributeError as error:
+        raise ValueError(
+            f"extractor={extractor!r} has no head_weight_: what its transform returns is not "
+            "exactly the layer that feeds a linear head. Use an extractor and settings where it "
+            "is, such as DCGANDiscriminatorFeatures(layers=-1, pool_grid=None)."
+        ) from error
+    return check_array(A, dtype=[np.float32, np.float64], copy=True, input_name="head_weight_")
+
+
+def _check_width(features, A: np.ndarray, extractor) -> None:
+    d = features.shape[1]
+    if d == A.shape[1]:
+        return
+    if isinstance(extractor, FrozenEstimator):
+        raise ValueError(
+            f"X has {d} columns, but head_weight_ of extractor={extractor!r} reads {A.shape[1]} "
+            "features. With a FrozenEstimator X are the features that its transform returns: put "
+            "the extractor in front of the projector. Without one X are rows."
+        )
+    raise ValueError(
+        f"extractor={extractor!r} returns {d} features, but its head_weight_ reads "
+        f"{A.shape[1]}; transform must return exactly the layer that feeds the head."
+    )
+
+
+def _try_untrained(extractor, X, y) -> None:
+    """Raise for a head that is missing or of another width before training has begun."""
+    params = extractor.get_params(deep=False)
+    if "n_epochs" not in params:
+        return
+    trial = {"n_epochs": 0, "checkpoint_dir": None, "verbose": 0}
+    params |= {name: value for name, value in trial.items() if name in params}
+    # Not a clone: that would take callbacks with it.
+    twin = type(extractor)(**clone(params, safe=False))
+    try:
+        X, y = (None if a is None else _safe_indexing(a, slice(0, TRIAL_ROWS)) for a in (X, y))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            features = twin.fit(X, y).transform(X)
+    except Exception:  # on all rows `fit` may work, or has more to say
+        return
+    _check_width(features, _read_head(twin, extractor), extractor)
+
+
+def _row_basis(A: np.ndarray) -> np.ndarray:
+    """An orthonormal basis (rank, d) of the row space of A (k, d), in float64."""
+    _, s, basis = np.linalg.svd(A.astype(np.float64), full_matrices=False)
+    # `np.linalg.matrix_rank`'s tolerance, in the precision that the weights came in.
+    tolerance = s[0] * max(A.shape) * np.finfo(A.dtype).eps
+    return basis[s > tolerance]
+
+
+def _chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The features in float64, some rows at a time."""
+    for start in range(0, len(features), CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
+        yield rows, features[rows].astype(np.float64)
