@@ -174,8 +174,8 @@ def test_tensors_booleans_and_lazy_images(digits):
     [
         (lambda y: None, "requires y to be passed, but the target y is None"),
         (lambda y: y[:-1], "inconsistent numbers of samples"),
-        (lambda y: np.zeros_like(y), r"y has 1 class \(0\)"),
-        (lambda y: np.full(len(y), "a"), r"y has 1 class \('a'\)"),
+        (lambda y: np.zeros_like(y), r"y holds 1 class\(es\), \[0\]"),
+        (lambda y: np.full(len(y), "a"), r"y holds 1 class\(es\), \['a'\]"),
         (lambda y: y + 0.5, "Unknown label type: continuous"),
         (lambda y: np.where(y > 4, np.nan, y), "y contains NaN"),
         (lambda y: np.eye(10)[y], "1d array"),
@@ -350,10 +350,22 @@ def test_partial_fit_is_told_of_classes_to_come(digits):
     est.partial_fit(X[y == 5], y[y == 5], classes=[0, 2, 5])
     with pytest.raises(ValueError, match=r"classes=\[0, 2\] are not those"):
         est.partial_fit(X[y == 5], y[y == 5], classes=[0, 2])
-    with pytest.raises(ValueError, match="classes has 1 class"):
+    with pytest.raises(ValueError, match="classes holds 1 class"):
         SupervisedFeatures(**TINY).partial_fit(X, y, classes=[1])
     # An announcement that came to nothing is forgotten.
     broken = SupervisedFeatures(**(TINY | {"lr": -1}))
     with pytest.raises(ValueError, match="lr=-1"):
         broken.partial_fit(X, y, classes=[0, 1])
+    assert not hasattr(broken, "_announced")
     assert broken.set_params(lr=1e-3).fit(X, y).classes_.tolist() == list(range(10))
+
+
+def test_callbacks_are_shown_the_rows_with_labels(digits):
+    """After each epoch a monitor scores on the rows that were trained on."""
+    callback = pytest.importorskip("sklearn.callback")
+    X, y = digits
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    hidden = np.where(y == 0, -1, y)
+    est = SupervisedFeatures(**TINY).set_params(n_epochs=2).set_callbacks(monitor).fit(X, hidden)
+    logged = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(logged) == 2 and logged[-1] == est.score(X[y != 0], y[y != 0])
