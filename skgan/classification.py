@@ -181,7 +181,8 @@ def _find_classes(y: Any, name: str = "y") -> np.ndarray:
         classes = classes[others]
     if len(classes) < 2:
         raise ValueError(
-            f"{name} has 1 class ({classes.tolist()[0]!r}): a classifier needs at least 2."
+            f"{name} holds {len(classes)} class(es), {classes.tolist()}: a classifier needs at "
+            "least 2."
         )
     return classes
 

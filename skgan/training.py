@@ -146,7 +146,9 @@ class Training:
         They go on from those of the networks in `earlier`, if there are any.
         """
         e = self.estimator
-        keep = e._critics if getattr(e, "bn_stats", "real") == "running" else ()
+        # In a game without critics `bn_stats` speaks of all networks.
+        running = getattr(e, "bn_stats", "real") == "running"
+        keep = (e._critics or tuple(nets)) if running else ()
         measured = [i for i, role in enumerate(nets) if role not in keep]
         namespace = SimpleNamespace(**nets)
         rng = torch.Generator().manual_seed(self.seed)

@@ -109,6 +109,13 @@ def frozen_encoder():
     )
 
 
+def labels_shuffled_within_the_batch():
+    from skgan.engine import loop
+
+    batch = loop.Batch
+    loop.Batch = lambda *args, y=None: batch(*args, y=None if y is None else y.roll(1))
+
+
 def weights_cast_once_and_for_all():
     from skgan.nn.conv import Packed, Products
 

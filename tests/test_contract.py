@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sklearn
 import torch
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -30,6 +30,7 @@ from skgan.utils.discovery import all_estimators
 
 DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
+SUPERVISED = skgan.SupervisedFeatures
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -46,6 +47,8 @@ BUILDERS = {
     "joint-regressor": (REGRESSOR, {"joint": True, "latent": "normal", "play": "alternating"}),
     "autoencoder": (AUTOENCODER, {"noise": 0.1, "dropout": 0.2}),
     "autoencoder-table": (AUTOENCODER, {"encoder": "auto", "loss": "l1", **TABLE}),
+    "supervised": (SUPERVISED, {"layers": "all", "pool_grid": 2}),
+    "supervised-table": (SUPERVISED, {"classifier": "auto", "image_shape": None}),
 }  # fmt: skip
 
 
@@ -55,13 +58,25 @@ def test_every_public_estimator_is_held_to_the_contract():
 
 
 @pytest.fixture(params=BUILDERS)
-def build(request, small):
+def build(request, small, digits, monkeypatch):
     cls, chosen = BUILDERS[request.param]
+    if is_classifier(cls()):
+        give_labels(cls, digits[1], monkeypatch)
 
     def make(**settings):
         return small(cls, **({"image_shape": (8, 8)} | chosen | settings))
 
     return make
+
+
+def give_labels(cls, labels, monkeypatch):
+    """Fits without y get the labels of the rows: the tests below begin at the first row."""
+
+    def with_labels(method):
+        return lambda self, X, y=None: method(self, X, labels[: len(X)] if y is None else y)
+
+    for name in ("fit", "partial_fit"):
+        monkeypatch.setattr(cls, name, with_labels(getattr(cls, name)))
 
 
 def networks(estimator):
@@ -75,6 +90,9 @@ def weights(estimator):
 def uses(estimator, X):
     """What an estimator gives, by name; not every game has a prior to sample from."""
     out = {"transform": estimator.transform(X), "score_samples": estimator.score_samples(X)}
+    if is_classifier(estimator):
+        out |= {"predict": estimator.predict(X), "predict_proba": estimator.predict_proba(X)}
+        out["decision_function"] = estimator.decision_function(X)
     if hasattr(estimator, "sample"):
         out["sample"] = estimator.sample(3, 0)
     if hasattr(estimator, "reconstruct"):
@@ -108,8 +126,10 @@ def test_same_seed_same_bits_and_the_global_state_is_left_alone(build, digits):
 
 
 def test_labels_are_ignored(build, digits):
+    """But by classifiers, to which they matter."""
     X, y = digits
-    assert same(build().fit(X, y), build().fit(X, np.random.default_rng(0).permutation(y)))
+    est, other = build().fit(X, y), build().fit(X, np.random.default_rng(0).permutation(y))
+    assert same(est, other) is not is_classifier(est)
 
 
 def test_training_moves_every_network_and_untrained_is_its_start(build, digits):
@@ -234,14 +254,15 @@ def test_state_is_plain_data(build, digits):
                 visit(v)
 
     visit(state)
-    assert isinstance(state["generator_"]["packed"]["weights"], bytes)
+    packed = [v["packed"] for k, v in state.items() if isinstance(v, dict) and "packed" in v]
+    assert packed and all(isinstance(p["weights"], bytes) for p in packed)
 
 
 def test_clone_is_unfitted_and_equal_after_fit(build, digits):
     X, _ = digits
     est = build().fit(X)
     fresh = clone(est)
-    assert not hasattr(fresh, "generator_")
+    assert not any(k.endswith("_") for k in vars(fresh))
     assert same(fresh.fit(X), est)
 
 
@@ -269,7 +290,7 @@ def test_feature_names_are_unique_and_as_many_as_features(build, digits):
 def test_samples_look_like_the_data(build, digits):
     X, _ = digits
     out = uses(build().fit(X), X)
-    for name in out.keys() - {"transform", "score_samples"}:
+    for name in out.keys() & {"sample", "reconstruct", "inverse_transform"}:
         assert out[name].shape[1:] == (64,) and np.isfinite(out[name]).all()
 
 

@@ -11,6 +11,7 @@ from tests import mutations
 
 ROOT = Path(__file__).parents[1]
 CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.py"
+SUPERVISED = "tests/methods/test_supervised.py"
 BIGAN, PRODUCTS = "tests/methods/test_bigan.py", "tests/nn/test_conv.py"
 # mutation -> the test that must notice
 NOTICED_BY = {
@@ -30,6 +31,8 @@ NOTICED_BY = {
     "encoder_wants_its_pairs_told_apart":
         f"{BIGAN}::test_encoder_and_generator_invert_each_other",
     "frozen_encoder": f"{BIGAN}::test_encoder_and_generator_invert_each_other",
+    "labels_shuffled_within_the_batch":
+        f"{SUPERVISED}::test_five_steps_equal_a_loop_written_by_hand",
     "weights_cast_once_and_for_all": f"{PRODUCTS}::test_a_moved_weight_is_cast_anew",
     "phases_with_their_taps_unreversed":
         f"{PRODUCTS}::test_values_and_gradients_are_those_of_the_stock_layers",
