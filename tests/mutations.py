@@ -116,6 +116,42 @@ def labels_shuffled_within_the_batch():
     loop.Batch = lambda *args, y=None: batch(*args, y=None if y is None else y.roll(1))
 
 
+def every_row_by_the_first_generator():
+    from skgan.nn.blocks import OneOfSeveral
+
+    forward = OneOfSeveral.forward
+
+    def first(self, z):
+        k = len(self.parts)
+        z = z.clone()
+        z[:, -k:] = 0
+        z[:, -k] = 1
+        return forward(self, z)
+
+    OneOfSeveral.forward = first
+
+
+def one_optimizer_for_both_losses():
+    from skgan.engine import players
+
+    def optimizer(self, seat):
+        role = players.role_of(seat)
+        if role not in self.optimizers:
+            self.optimizers[role] = self._make_optimizer(role, self.parameters[role])
+            self.base_lr[role] = self.optimizers[role].param_groups[0]["lr"]
+        return self.optimizers[role]
+
+    players.Players.optimizer = optimizer
+
+
+def null_and_row_space_swapped():
+    from skgan.nn.shared import JoinedFeatures
+
+    start = JoinedFeatures.__init__
+    other = {None: None, "null": "row", "row": "null"}
+    JoinedFeatures.__init__ = lambda self, nets, subspace: start(self, nets, other[subspace])
+
+
 def weights_cast_once_and_for_all():
     from skgan.nn.conv import Packed, Products
 

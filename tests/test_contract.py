@@ -30,7 +30,7 @@ from skgan.utils.discovery import all_estimators
 
 DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
-SUPERVISED = skgan.SupervisedFeatures
+SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -49,6 +49,12 @@ BUILDERS = {
     "autoencoder-table": (AUTOENCODER, {"encoder": "auto", "loss": "l1", **TABLE}),
     "supervised": (SUPERVISED, {"layers": "all", "pool_grid": 2}),
     "supervised-table": (SUPERVISED, {"classifier": "auto", "image_shape": None}),
+    "mgan": (MGAN, {"n_generators": 3, "validation_fraction": 0.01}),
+    "mgan-unshared": (MGAN, {"n_generators": 2, "n_shared_layers": 0, "extractor": "both"}),
+    "mgan-partly": (MGAN, {"n_generators": 2, "n_shared_layers": 1, "share_bn": False,
+                           "shared_optimizer": "both", "extractor": "classifier",
+                           "subspace": "null", "same_z": False}),
+    "mgan-table": (MGAN, {"discriminator": "auto", **TABLE}),
 }  # fmt: skip
 
 

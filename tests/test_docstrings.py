@@ -12,8 +12,8 @@ from skgan.utils.discovery import all_estimators
 CLASSES = {name: cls for name, cls in all_estimators() if issubclass(cls, BaseGAN)}
 # Same name, another thing: D judges rows, or pairs of rows and codes; each game has its losses.
 OWN_TEXT = {"discriminator", "loss"}
-# There is one network only, and it never sees a generated row.
-OWN_TEXT_OF = {"SupervisedFeatures": {"norm", "bn_stats"}}
+# One network only, which never sees a generated row; many generators in one.
+OWN_TEXT_OF = {"SupervisedFeatures": {"norm", "bn_stats"}, "MGANExtractor": {"generator"}}
 
 
 def described(cls):

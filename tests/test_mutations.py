@@ -11,7 +11,7 @@ from tests import mutations
 
 ROOT = Path(__file__).parents[1]
 CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.py"
-SUPERVISED = "tests/methods/test_supervised.py"
+SUPERVISED, MGAN = "tests/methods/test_supervised.py", "tests/methods/test_mgan.py"
 BIGAN, PRODUCTS = "tests/methods/test_bigan.py", "tests/nn/test_conv.py"
 # mutation -> the test that must notice
 NOTICED_BY = {
@@ -33,6 +33,9 @@ NOTICED_BY = {
     "frozen_encoder": f"{BIGAN}::test_encoder_and_generator_invert_each_other",
     "labels_shuffled_within_the_batch":
         f"{SUPERVISED}::test_five_steps_equal_a_loop_written_by_hand",
+    "every_row_by_the_first_generator": f"{MGAN}::test_components",
+    "one_optimizer_for_both_losses": f"{MGAN}::test_steps_equal_a_loop_written_by_hand",
+    "null_and_row_space_swapped": f"{MGAN}::test_null_and_row_parts",
     "weights_cast_once_and_for_all": f"{PRODUCTS}::test_a_moved_weight_is_cast_anew",
     "phases_with_their_taps_unreversed":
         f"{PRODUCTS}::test_values_and_gradients_are_those_of_the_stock_layers",

@@ -325,12 +325,12 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
     @property
     def discriminator_(self):
         """The discriminator, shared layers included: rows -> logit (n,)."""
-        return self._joined(self._nets(), "discriminator")
+        return self._joined(self._nets(), "discriminator").eval()
 
     @property
     def classifier_(self):
         """The classifier, shared layers included: rows -> scores (n, n_generators)."""
-        return self._joined(self._nets(), "classifier")
+        return self._joined(self._nets(), "classifier").eval()
 
     def score_samples(self, X):
         """D's logit of every row: large where D takes it for real.
