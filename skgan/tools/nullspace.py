@@ -298,7 +298,7 @@ def _try_untrained(extractor, X, y) -> None:
     params = extractor.get_params(deep=False)
     if "n_epochs" not in params:
         return
-    trial = {"n_epochs": 0, "checkpoint_dir": None, "verbose": 0}
+    trial = {"n_epochs": 0, "checkpoint_dir": None, "resume": "never", "verbose": 0}
     params |= {name: value for name, value in trial.items() if name in params}
     # Not a clone: that would take callbacks with it.
     twin = type(extractor)(**clone(params, safe=False))

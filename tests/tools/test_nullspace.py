@@ -196,6 +196,14 @@ def test_frozen_and_trained_extractors_agree(small, gan, digits):
     assert behind.n_features_in_ == gan.n_features_out_
 
 
+def test_the_head_is_a_copy(features):
+    extractor = frozen()
+    projector = NullSpaceProjector(extractor).fit(features)
+    kept = projector.head_weight_.copy()
+    extractor.estimator.head_weight_ *= 2
+    assert np.array_equal(projector.head_weight_, kept)
+
+
 def test_the_given_extractor_is_not_trained(small, digits):
     extractor = last_layer(small)
     projector = NullSpaceProjector(extractor).fit(digits[0])
@@ -344,7 +352,8 @@ def test_what_goes_wrong_in_a_fit_is_said_by_the_fit(small, digits):
 def test_the_trial_sees_few_rows_and_writes_nothing(small, digits, features, tmp_path):
     NullSpaceProjector(Reader()).fit(features, np.zeros(50))
     assert LOG == [(0, 32, 32), (5, 50, 50)]
-    checkpoints = last_layer(small, checkpoint_dir=tmp_path, layers="all")
+    settings = {"checkpoint_dir": tmp_path, "resume": "must"}  # there is none to go on from
+    checkpoints = last_layer(small, layers="all", **settings)
     with pytest.raises(ValueError, match="head_weight_"):
         NullSpaceProjector(checkpoints).fit(digits[0])
     assert list(tmp_path.iterdir()) == []
