@@ -247,7 +247,8 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         -------
         ndarray of shape (n_samples, ...)
         """
-        return self._format.decode(self._generate(n_samples, random_state, component))
+        x = self._generate(n_samples, random_state, component)  # raises if nothing is fitted
+        return self._format.decode(x)
 
     @available_if(settings.has_prior)
     def sample_images(self, n_samples=1, random_state=None, *, component=None):

@@ -14,6 +14,7 @@ import sklearn
 import torch
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -262,6 +263,19 @@ def test_state_is_plain_data(build, digits):
     visit(state)
     packed = [v["packed"] for k, v in state.items() if isinstance(v, dict) and "packed" in v]
     assert packed and all(isinstance(p["weights"], bytes) for p in packed)
+
+
+def test_unfitted_says_so(build, digits):
+    est = build()
+    for name in ("transform", "score_samples", "sample", "sample_images", "reconstruct",
+                 "density_ratio", "get_feature_names_out", "as_module"):  # fmt: skip
+        if hasattr(est, name):
+            given = [digits[0]] if name in uses_of_rows else []
+            with pytest.raises(NotFittedError):
+                getattr(est, name)(*given)
+
+
+uses_of_rows = {"transform", "score_samples", "reconstruct", "density_ratio"}
 
 
 def test_clone_is_unfitted_and_equal_after_fit(build, digits):

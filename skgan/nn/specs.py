@@ -51,7 +51,7 @@ class DCGANSpec(BaseEstimator):
         of x at first; 0.02 is that of all other weights.
     feature_dim : int or None, default=None
         Outputs of a last layer of discriminators and classifiers: linear, without batch norm, on
-        the whole deepest map. Their head reads these (Mao et al. 2018: 128).
+        the whole deepest map. Their head reads these (Mao et al. 2019: 128).
     """
 
     def __init__(
@@ -248,7 +248,7 @@ _MARTA = {"channels": (16, 32, 64, 128, 256, 512)}
 # Names for every role. faces64, imagenet32 and svhn32 are the networks of DCGAN's released code
 # (latent_dim 100, 256 and 100); marta256 is MARTA GAN's, whose G has smaller kernels than its D;
 # bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2; latent_dim 50), and
-# mao32 those of Mao et al. 2018, table 1 (latent_dim 128).
+# mao32 those of Mao et al. 2019, table 1 (latent_dim 128).
 NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
     "dcgan": dict.fromkeys(ROLES, DCGANSpec()),
     "mlp": dict.fromkeys(ROLES, MLPSpec()),
