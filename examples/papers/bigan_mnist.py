@@ -40,7 +40,6 @@ NETS = {"generator": "bigan784", "discriminator": "bigan784"}
 SHARED = {
     "latent_dim": 50, "latent": "uniform", "batch_size": 128, "lr": 2e-4, "betas": (0.5, 0.999),
     "weight_decay": 2.5e-5, "lr_decay": "exponential",
-    "value_range": (-255, 255),  # bytes reach the networks as [0, 1], as the paper has them
 }  # fmt: skip
 AUTOENCODER = {k: v for k, v in SHARED.items() if k != "latent"} | {
     "generator": "bigan784", "encoder": "bigan784",

@@ -40,6 +40,10 @@ def _blocks(
     return blocks
 
 
+def _rows(x: Tensor, unit_range: bool) -> Tensor:
+    return (x.flatten(1) + 1) / 2 if unit_range else x.flatten(1)
+
+
 class MLPDiscriminator(Critic):
     """x (n, *input_shape) -> logit (n,), or (x, z) -> logit (n,), or x -> (n, n_outputs).
 
@@ -57,11 +61,13 @@ class MLPDiscriminator(Critic):
         Outputs of a last linear layer, which the head reads.
     n_outputs : int or None
         Of the head, for a classifier; None is a critic's single logit.
+    unit_range : bool
+        Whether its layers see pixels in [0, 1] instead of [-1, 1].
     """
 
     def __init__(
         self, input_shape, widths, norm="batch", bn_affine=True, bias=True, latent_dim=None,
-        feature_dim=None, n_outputs=None,
+        feature_dim=None, n_outputs=None, unit_range=False,
     ):  # fmt: skip
         super().__init__()
         layout = {
@@ -69,12 +75,13 @@ class MLPDiscriminator(Critic):
             "bn_affine": bn_affine, "bias": bias, "latent_dim": latent_dim,
             "feature_dim": feature_dim,
         }  # fmt: skip
-        self.recipe = layout | {"n_outputs": n_outputs}
+        self.recipe = layout | {"n_outputs": n_outputs, "unit_range": unit_range}
+        self.unit_range = unit_range
         self.blocks = _blocks(**layout)
         self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
     def prepare(self, x: Tensor) -> Tensor:
-        return x.flatten(1)
+        return _rows(x, self.unit_range)
 
 
 class MLPEncoder(Encoder):
@@ -87,19 +94,29 @@ class MLPEncoder(Encoder):
     n_outputs : int
     bias : bool
         Whether the first layer and the head have biases.
+    unit_range : bool
+        As the discriminator's.
     """
 
-    def __init__(self, input_shape, n_outputs, widths, bn_affine=True, bias=True):
+    def __init__(self, input_shape, n_outputs, widths, bn_affine=True, bias=True, unit_range=False):
         super().__init__()
+        self.unit_range = unit_range
         self.recipe = {
             "input_shape": tuple(input_shape), "n_outputs": n_outputs, "widths": tuple(widths),
-            "bn_affine": bn_affine, "bias": bias,
+            "bn_affine": bn_affine, "bias": bias, "unit_range": unit_range,
         }  # fmt: skip
         self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bias)
         self.head = nn.Linear(widths[-1], n_outputs, bias=bias)
 
     def prepare(self, x: Tensor) -> Tensor:
-        return x.flatten(1)
+        return _rows(x, self.unit_range)
+
+
+class UnitRange(nn.Module):
+    """sigma(a), a pixel in [0, 1], as the value in [-1, 1] that it is outside the networks."""
+
+    def forward(self, a: Tensor) -> Tensor:
+        return 2 * a.sigmoid() - 1
 
 
 class MLPGenerator(nn.Module):
@@ -118,17 +135,19 @@ class MLPGenerator(nn.Module):
         Whether the output layer has biases.
     n_generators : int or None
         As the convolutional generator's.
+    unit_range : bool
+        Whether its layers make pixels in [0, 1], by a sigmoid, that leave it as [-1, 1].
     """
 
     def __init__(
         self, latent_dim, output_shape, widths, bn_affine=True, z_injection=False, bias=True,
-        n_generators=None,
+        n_generators=None, unit_range=False,
     ):  # fmt: skip
         super().__init__()
         self.recipe = {
             "latent_dim": latent_dim, "output_shape": tuple(output_shape), "widths": tuple(widths),
             "bn_affine": bn_affine, "z_injection": z_injection, "bias": bias,
-            "n_generators": n_generators,
+            "n_generators": n_generators, "unit_range": unit_range,
         }  # fmt: skip
         self.latent_dim = latent_dim
         self.output_shape = tuple(output_shape)
@@ -152,9 +171,7 @@ class MLPGenerator(nn.Module):
             d = width
         layers.append(nn.Linear(d, math.prod(output_shape), bias=bias))
         if len(output_shape) == 3:
-            # Paper: BiGAN's G ends in a sigmoid, for pixels in [0, 1]; images are in [-1, 1]
-            # here. `value_range=(-255, 255)` gives the networks bytes as [0, 1].
-            layers.append(nn.Tanh())
+            layers.append(UnitRange() if unit_range else nn.Tanh())
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -163,11 +163,15 @@ class MLPSpec(BaseEstimator):
     feature_dim : int or None, default=None
         Outputs of a last layer of discriminators and classifiers, linear and without batch norm,
         which their head reads.
+    unit_range : bool, default=False
+        Whether the networks' layers work on pixels in [0, 1], with a sigmoid at the generator's
+        end, instead of [-1, 1] and tanh. Outside them images are in [-1, 1] either way; tables
+        stay as they are.
     """
 
     def __init__(
         self, width="auto", *, n_layers=2, bn_affine=True, z_injection=False, bias=True,
-        feature_dim=None,
+        feature_dim=None, unit_range=False,
     ):  # fmt: skip
         self.width = width
         self.n_layers = n_layers
@@ -175,6 +179,7 @@ class MLPSpec(BaseEstimator):
         self.z_injection = z_injection
         self.bias = bias
         self.feature_dim = feature_dim
+        self.unit_range = unit_range
 
     family: ClassVar[str] = "mlp"
 
@@ -184,7 +189,7 @@ class MLPSpec(BaseEstimator):
         if width == "auto":
             width = min(1024, max(32, 2 ** math.ceil(math.log2(4 * math.prod(shape)))))
         check_number("width", width, low=1, integer=True)
-        for name in ("bn_affine", "z_injection", "bias"):
+        for name in ("bn_affine", "z_injection", "bias", "unit_range"):
             check_flag(name, getattr(self, name))
         _check_feature_dim(self.feature_dim)
         return (width,) * self.n_layers
@@ -192,8 +197,11 @@ class MLPSpec(BaseEstimator):
     def make_generator(self, *, latent_dim, output_shape, n_generators=None) -> nn.Module:
         return MLPGenerator(
             latent_dim, output_shape, self._widths(output_shape), self.bn_affine,
-            self.z_injection, self.bias, n_generators,
+            self.z_injection, self.bias, n_generators, self._in_units(output_shape),
         )  # fmt: skip
+
+    def _in_units(self, shape) -> bool:
+        return bool(self.unit_range) and len(shape) == 3
 
     def make_discriminator(self, *, input_shape, norm, latent_dim=None, unary=False) -> nn.Module:
         arguments = self._critic(input_shape, norm)
@@ -206,6 +214,7 @@ class MLPSpec(BaseEstimator):
         return {
             "input_shape": tuple(input_shape), "widths": self._widths(input_shape), "norm": norm,
             "bn_affine": self.bn_affine, "bias": self.bias, "feature_dim": self.feature_dim,
+            "unit_range": self._in_units(input_shape),
         }  # fmt: skip
 
     def make_classifier(self, *, input_shape, n_outputs, norm="batch") -> nn.Module:
@@ -213,7 +222,8 @@ class MLPSpec(BaseEstimator):
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         widths = self._widths(input_shape)
-        return MLPEncoder(input_shape, n_outputs, widths, self.bn_affine, self.bias)
+        units = self._in_units(input_shape)
+        return MLPEncoder(input_shape, n_outputs, widths, self.bn_affine, self.bias, units)
 
 
 def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> None:
@@ -264,7 +274,8 @@ NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
     | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
     "mao32": dict.fromkeys(ROLES, DCGANSpec(128, feature_dim=128)),
     "bigan784": dict.fromkeys(
-        ROLES, MLPSpec(1024, n_layers=2, bn_affine=False, z_injection=True, bias=False)
+        ROLES,
+        MLPSpec(1024, n_layers=2, bn_affine=False, z_injection=True, bias=False, unit_range=True),
     ),
 }
 
