@@ -9,6 +9,7 @@ from torch import nn
 
 from skgan import BiGANEncoder, DCGANSpec, MLPSpec
 from skgan.losses import JOINT_LOSSES, ns_discriminator
+from skgan.nn import build_network
 from skgan.nn.codes import Prior, resize
 from tests.methods.games import (
     alignment,
@@ -263,13 +264,22 @@ def test_networks_of_the_papers_mnist():
     assert sorted(shapes["generator"]) == [(784, 1024), (1024, 50), (1024, 50), (1024, 1024)]
     norms = [m for m in est.encoder_.modules() if isinstance(m, nn.BatchNorm1d)]
     assert len(norms) == 1 and norms[0].weight is None
+    # Pixels are in [0, 1] inside: black is 0 for E and D, and the end of a sigmoid for G.
+    black = torch.full((2, 1, 28, 28), -1.0)
+    for net in (est.encoder_, est.discriminator_):
+        assert not net.prepare(black).any() and (net.prepare(-black) == 1).all()
+    a, z = [], torch.rand(2, 50) * 2 - 1
+    handle = est.generator_.layers[-2].register_forward_hook(lambda m, i, o: a.append(o))
+    x = est.generator_(z)
+    handle.remove()
+    torch.testing.assert_close((x.flatten(1) + 1) / 2, a[0].sigmoid())
+    table = build_network("encoder", "bigan784", torch.Generator(), input_shape=(5,), n_outputs=2)
+    assert torch.equal(table.prepare(torch.ones(1, 5)), torch.ones(1, 5))
 
 
 @pytest.mark.parametrize("make", [lambda: MLPSpec(16), lambda: DCGANSpec(8, kernel_size=5)])
 def test_where_z_enters(make):
     """Every layer of D behind the first adds a map of z to what its batch norm sees."""
-    from skgan.nn import build_network
-
     spec = make()
     rng = torch.Generator().manual_seed(0)
     shape = {"input_shape": (1, 16, 16), "norm": "batch"}
