@@ -181,14 +181,12 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         encoder_output="squashed", unary=False, play="simultaneous", norm="batch",
         encoder_size=None, generator_size=None,
         output="penultimate", layers="all", tap="activation", pool_grid=4, pool="max",
-        validation_fraction=0.0,
-        n_epochs="auto", batch_size=128, optimizer="adam", lr=2e-4, generator_lr=None,
-        discriminator_lr=None, encoder_lr=None,
-        betas=(0.5, 0.999), weight_decay=2.5e-5, lr_decay=None, clip_grad_norm=None,
-        ema_decay=None, warm_start=False, checkpoint_dir=None, checkpoint_every=1,
-        checkpoint_keep=2, resume="auto", on_interrupt="raise",
-        device="auto", precision="auto", transform_batch_size="auto", random_state=None,
-        verbose=0,
+        validation_fraction=0.0, n_epochs="auto", batch_size=128, optimizer="adam", lr=2e-4,
+        generator_lr=None, discriminator_lr=None, encoder_lr=None, betas=(0.5, 0.999),
+        weight_decay=2.5e-5, lr_decay=None, clip_grad_norm=None, ema_decay=None, warm_start=False,
+        checkpoint_dir=None, checkpoint_every=1, checkpoint_keep=2, resume="auto",
+        on_interrupt="raise", device="auto", precision="auto", transform_batch_size="auto",
+        random_state=None, verbose=0,
     ):  # fmt: skip
         self.image_shape = image_shape
         self.data_format = data_format
