@@ -1,8 +1,8 @@
-"""What a head reads of its features, and what it does not (Mao et al., corollary 4).
+"""What a head reads of its features, and what it does not (Mao et al. 2019, corollary 4).
 
     D(x) = sigmoid(A f(x)),   f = P f + (f - P f),   P = A^T (A A^T)^-1 A
 
-"Is the discriminator a good feature extractor?" (Mao et al.) argues that an optimal D is constant
+"Is Discriminator a Good Feature Extractor?" (arXiv 1912.00789) argues that an optimal D is constant
 on real rows. Its head A, which has no bias, then sees the same P f(x) in all of them: what tells
 real rows apart is in the null space of A.
 
@@ -83,7 +83,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
 
     References
     ----------
-    Mao et al., "Is the discriminator a good feature extractor?"
+    Mao et al. 2019, "Is Discriminator a Good Feature Extractor?", arXiv 1912.00789.
 
     Examples
     --------
