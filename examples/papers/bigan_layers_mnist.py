@@ -8,8 +8,7 @@ classifier learns from each of its layers, here pooled to 4x4, with 10 and 100 l
 untrained encoder and raw pixels stand beside it. Reconstructions and samples are drawn as pictures
 next to the figures, to be looked at.
 
-G, E and D are DCGAN's networks, 32 channels wide. `--z-std` is the standard deviation of the
-initial weights by which D hears z; the released code's, 0.02 k^2, is the default of DCGANSpec.
+G, E and D are DCGAN's networks, 32 channels wide.
 
 The fit goes on from its last checkpoint in --work; the result is one file a seed in
 examples/papers/results.
@@ -91,14 +90,13 @@ def main():
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--z-std", type=float, default=None)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--work", type=Path, default=Path("build/bigan_layers_mnist"))
     options = parser.parse_args()
     X_train, y_train, X_test, y_test = load_mnist(options.data)
     X, y = X_train[: options.images], y_train[: options.images]
 
-    spec = skgan.DCGANSpec(32, z_std=options.z_std)
+    spec = skgan.DCGANSpec(32)
     settings = {"generator": spec, "encoder": spec, "discriminator": spec,
                 "lr_decay": "exponential", "random_state": options.seed}  # fmt: skip
     bigan = skgan.BiGANEncoder(
@@ -107,13 +105,13 @@ def main():
     untrained = skgan.BiGANEncoder(**settings, n_epochs=0).fit(X)
 
     name = f"bigan_layers_mnist_images{options.images}_epochs{options.epochs}_seed{options.seed}"
-    stem = RESULTS / (name + ("" if options.z_std is None else f"_z{options.z_std}"))
+    stem = RESULTS / name
     options.work.mkdir(parents=True, exist_ok=True)
     draw(bigan, X_test, options.work / stem.name)
     report = {
         "command": "python examples/papers/bigan_layers_mnist.py "
         f"--images {options.images} --epochs {options.epochs} --seed {options.seed} "
-        f"--draws {options.draws}" + (f" --z-std {options.z_std}" if options.z_std else ""),
+        f"--draws {options.draws}",
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
         "settings": bigan.get_params(deep=False) | {"checkpoint_dir": None},

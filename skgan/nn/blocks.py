@@ -156,12 +156,8 @@ def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:
     return nn.utils.parametrizations.spectral_norm(module) if norm == "spectral" else module
 
 
-def make_injection(latent_dim: int, n_channels: int, kernel_size: int = 1) -> nn.Linear:
-    """A map of z to be added to a layer's linear output.
-
-    BiGAN's released code gives its weights the standard deviation 0.02 k^2 beside kernels of
-    k x k, so that z is heard next to k^2 times as many inputs.
-    """
+def make_injection(latent_dim: int, n_channels: int) -> nn.Linear:
+    """A map of z to be added to a layer's linear output."""
     inject = nn.Linear(latent_dim, n_channels, bias=False)
-    inject.init_std = 0.02 * kernel_size**2  # type: ignore[assignment]
+    inject.init_std = 0.02  # type: ignore[assignment]
     return inject

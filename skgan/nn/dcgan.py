@@ -59,7 +59,7 @@ def _grow(
         norm_layer = make_norm(norm, c_out, spatial=True, first=i == 0, affine=bn_affine)
         inject = None
         if latent_dim is not None and i > 0:
-            inject = maybe_spectral(make_injection(latent_dim, c_out, kernel_size), norm)
+            inject = maybe_spectral(make_injection(latent_dim, c_out), norm)
         net.blocks.append(
             Block(maybe_spectral(conv, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
         )
@@ -222,7 +222,7 @@ class DCGANGenerator(nn.Module):
             last = len(layers) == 2 + 3 * (len(channels) - 1)
             extra = stride + 2 * pad - kernel_size
             if z_injection and not last:
-                self.inject[str(len(layers))] = make_injection(latent_dim, c_out, kernel_size)
+                self.inject[str(len(layers))] = make_injection(latent_dim, c_out)
             layers.append(
                 nn.ConvTranspose2d(c_in, c_out, kernel_size, stride, pad, extra, bias=last)
             )

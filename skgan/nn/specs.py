@@ -45,10 +45,10 @@ class DCGANSpec(BaseEstimator):
     z_injection : bool, default=False
         Whether the generator's hidden layers behind the first add a linear map of z in front
         of their batch norm, as BiGAN's released code has it.
-    z_std : float or None, default=None
-        Standard deviation of the initial weights of maps of z that are added to a layer. None is
-        the released code's 0.02 k^2 for kernels of k x k, beside which a shallow D hears little
-        of x at first; 0.02 is that of all other weights.
+    z_std : float, default=0.02
+        Standard deviation of the initial weights of maps of z that are added to a layer; 0.02 is
+        that of all other weights. BiGAN's released code has 0.02 k^2 for kernels of k x k, beside
+        which a shallow D hears nothing of x for a long time.
     feature_dim : int or None, default=None
         Outputs of a last layer of discriminators and classifiers: linear, without batch norm, on
         the whole deepest map. Their head reads these (Mao et al. 2019: 128).
@@ -56,7 +56,7 @@ class DCGANSpec(BaseEstimator):
 
     def __init__(
         self, width=32, *, n_blocks="auto", kernel_size=4, channels=None, strides=None,
-        head_layers=1, bn_affine=True, z_injection=False, z_std=None, feature_dim=None,
+        head_layers=1, bn_affine=True, z_injection=False, z_std=0.02, feature_dim=None,
     ):  # fmt: skip
         self.width = width
         self.n_blocks = n_blocks
@@ -100,8 +100,7 @@ class DCGANSpec(BaseEstimator):
                 f"kernel_size={self.kernel_size} cannot keep the size at stride 1: use 3 or 5."
             )
         check_number("head_layers", self.head_layers, low=1, high=len(channels), integer=True)
-        if self.z_std is not None:
-            check_number("z_std", self.z_std, low=0, instead="None")
+        check_number("z_std", self.z_std, low=0)
         _check_feature_dim(self.feature_dim, self.head_layers)
         for name in ("bn_affine", "z_injection"):
             check_flag(name, getattr(self, name))
@@ -134,7 +133,7 @@ class DCGANSpec(BaseEstimator):
 
     def _with_z_std(self, net: nn.Module) -> nn.Module:
         for module in net.modules():
-            if self.z_std is not None and hasattr(module, "init_std"):
+            if hasattr(module, "init_std"):
                 module.init_std = self.z_std
         return net
 
