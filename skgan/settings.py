@@ -58,7 +58,8 @@ def check_settings(estimator: Any) -> None:
         fraction = p["validation_fraction"]
         check_number("validation_fraction", fraction, low=0, high=1, open_high=True)
         try:
-            assert not fraction or estimates_a_ratio(estimator)
+            if fraction:
+                estimates_a_ratio(estimator)
         except AttributeError as error:
             raise ValueError(f"validation_fraction={fraction!r} must be 0 here: {error}") from None
     check_number("weight_decay", p["weight_decay"], low=0)

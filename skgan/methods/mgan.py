@@ -250,6 +250,8 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
         return (self.n_generators,)
 
     def _build(self, shape, rng):
+        # Paper: table 1 says with what biases begin, not where they are: here the last layer of G
+        # and the features have one. The features' nonlinearity is left blank there, none here.
         choices = (self.generator, self.discriminator)
         g, d = ("mao32" if c == "auto" and len(shape) == 3 else c for c in choices)
         generator = build_network(
@@ -283,6 +285,7 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
         G, x, beta = nets.generator, batch.x, self.beta
         generator_loss = saturating_generator if self.saturating else ns_generator
 
+        # Paper: the numbers of steps are not given; as in MGAN's code, one of each in turn.
         # As many generated rows as real ones, the same number from each (table 1); batch norm
         # needs two of each.
         K, m = self.n_generators, max(2, len(x) // self.n_generators)
