@@ -16,34 +16,18 @@ The fit goes on from its last checkpoint in --work; the result is one file a see
 examples/papers/results.
 """
 
-import argparse
-import json
-from datetime import UTC, datetime
-from pathlib import Path
-
+import common
 import numpy as np
-import torch
 from sklearn.frozen import FrozenEstimator
 
 import skgan
 from skgan.evaluation import probe
 from skgan.inspection import SampleDisplay
 
-RESULTS = Path(__file__).parent / "results"
 
-
-def load_mnist(path):
-    """(X_train, y_train, X_test, y_test); images uint8 (n, 32, 32), framed in black."""
-    if path is not None:
-        with np.load(path) as data:
-            parts = [data[k] for k in ("X_train", "y_train", "X_test", "y_test")]
-    else:
-        from torchvision.datasets import MNIST
-
-        sets = [MNIST("data", train=train, download=True) for train in (True, False)]
-        parts = [a.numpy() for part in sets for a in (part.data, part.targets)]
-    frame = (0, 0), (2, 2), (2, 2)
-    return np.pad(parts[0], frame), parts[1], np.pad(parts[2], frame), parts[3]
+def framed(X):
+    """28x28 with two black pixels all around."""
+    return np.pad(X, ((0, 0), (2, 2), (2, 2)))
 
 
 def layer_by_layer(trained, untrained, data, draws):
@@ -65,14 +49,6 @@ def layer_by_layer(trained, untrained, data, draws):
     return {name: result.to_dict() for name, result in results.items()}
 
 
-def reconstruction(bigan, X):
-    """Mean distances (pixels in [0, 1]) of reconstructions to their rows, and to others."""
-    x, back = (a.reshape(len(X), -1) / 255 for a in (X, bigan.reconstruct(X)))
-    own = np.linalg.norm(x - back, axis=1).mean()
-    other = np.linalg.norm(x - np.roll(back, 1, axis=0), axis=1).mean()
-    return {"own": float(own), "other": float(other), "ratio": float(own / other)}
-
-
 def draw(bigan, X, stem):
     """Two sheets: rows above their reconstructions, and samples."""
     import matplotlib
@@ -87,16 +63,15 @@ def draw(bigan, X, stem):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
+    parser = common.parser_of(__doc__, "bigan_layers_mnist")
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--work", type=Path, default=Path("build/bigan_layers_mnist"))
     options = parser.parse_args()
-    X_train, y_train, X_test, y_test = load_mnist(options.data)
-    X, y = X_train[: options.images], y_train[: options.images]
+    X_train, y_train, X_test, y_test = common.load_images(options.data)
+    X, y = framed(X_train[: options.images]), y_train[: options.images]
+    X_test = framed(X_test)
 
     spec = skgan.DCGANSpec(32)
     settings = {"generator": spec, "encoder": spec, "discriminator": spec,
@@ -107,23 +82,20 @@ def main():
     untrained = skgan.BiGANEncoder(**settings, n_epochs=0).fit(X)
 
     name = f"bigan_layers_mnist_images{options.images}_epochs{options.epochs}_seed{options.seed}"
-    stem = RESULTS / name
     options.work.mkdir(parents=True, exist_ok=True)
-    draw(bigan, X_test, options.work / stem.name)
-    report = {
-        "command": "python examples/papers/bigan_layers_mnist.py "
+    draw(bigan, X_test, options.work / name)
+    command = (
+        "python examples/papers/bigan_layers_mnist.py "
         f"--images {options.images} --epochs {options.epochs} --seed {options.seed} "
-        f"--draws {options.draws}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
-        "settings": bigan.get_params(deep=False) | {"checkpoint_dir": None},
+        f"--draws {options.draws}"
+    )
+    report = common.report_of(command) | {
+        "settings": common.settings_of(bigan),
         "last_epoch": bigan.history_[-1],
-        "reconstruction": reconstruction(bigan, X_test),
+        "reconstruction": common.reconstruction(bigan, X_test),
         "layers": layer_by_layer(bigan, untrained, (X, y, X_test, y_test), options.draws),
     }
-    stem.with_name(stem.name + ".json").write_text(
-        json.dumps(report, indent=1, default=repr) + "\n"
-    )
+    common.write(options.results / f"{name}.json", report)
     print(report["reconstruction"], report["last_epoch"])
 
 

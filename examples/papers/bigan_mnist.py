@@ -19,14 +19,10 @@ Each run is one file in examples/papers/results and is not done twice; one that 
 goes on from its last checkpoint in --work.
 """
 
-import argparse
-import json
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
+import common
 import numpy as np
-import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import FunctionTransformer
@@ -34,7 +30,6 @@ from sklearn.preprocessing import FunctionTransformer
 import skgan
 from skgan.evaluation import probe
 
-RESULTS = Path(__file__).parent / "results"
 N_REFERENCE = 50_000
 
 NETS = {"generator": "bigan784", "discriminator": "bigan784"}
@@ -73,23 +68,8 @@ METHODS = {
         ),
         96.84,  # the released code's README, epoch 0
     ),
-    "raw": (lambda **_: FunctionTransformer(as_rows), None),
+    "raw": (lambda **_: FunctionTransformer(common.as_rows), None),
 }
-
-
-def as_rows(X):
-    return X.reshape(len(X), -1).astype(np.float32) / 255
-
-
-def load_mnist(path):
-    """(X_train, y_train, X_test, y_test); images uint8 (n, 28, 28)."""
-    if path is not None:
-        with np.load(path) as data:
-            return tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
-    from torchvision.datasets import MNIST
-
-    parts = [MNIST("data", train=train, download=True) for train in (True, False)]
-    return tuple(a.numpy() for part in parts for a in (part.data, part.targets))
 
 
 def one_nn(features, X_train, y_train, X_test, y_test):
@@ -115,16 +95,6 @@ def few_labels(features, data, draws):
     return out
 
 
-def reconstruction(features, X_test):
-    """Mean distances of reconstructions (pixels in [0, 1]) to their rows, and to other rows."""
-    if not hasattr(features, "reconstruct"):
-        return None
-    x, back = as_rows(X_test), as_rows(features.reconstruct(X_test))
-    own = np.linalg.norm(x - back, axis=1).mean()
-    other = np.linalg.norm(x - np.roll(back, 1, axis=0), axis=1).mean()
-    return {"own": float(own), "other": float(other), "ratio": float(own / other)}
-
-
 def run(name, seed, data, options):
     make, _ = METHODS[name]
     folder = options.work / f"{name}_epochs{options.epochs}_seed{seed}"
@@ -134,72 +104,63 @@ def run(name, seed, data, options):
     )  # fmt: skip
     features.fit(data[0])
     started = time.perf_counter()
-    report = {
-        "command": f"python examples/papers/bigan_mnist.py run --epochs {options.epochs} "
-        f"--methods {name} --seeds {seed} --draws {options.draws}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
+    command = (
+        f"python examples/papers/bigan_mnist.py run --epochs {options.epochs} "
+        f"--methods {name} --seeds {seed} --draws {options.draws}"
+    )
+    report = common.report_of(command) | {
         "method": name,
         "seed": seed,
         "epochs": options.epochs,
-        "settings": features.get_params(deep=False),
+        "settings": common.settings_of(features),
         "one_nn": one_nn(features, *data),
         "few_labels": few_labels(features, data, options.draws),
-        "reconstruction": reconstruction(features, data[2]),
+        "reconstruction": common.reconstruction(features, data[2])
+        if hasattr(features, "reconstruct")
+        else None,
     }
-    report["settings"].pop("checkpoint_dir", None)
-    report["settings"].pop("func", None)
     if getattr(features, "history_", None):
         report["last_epoch"] = features.history_[-1]
-        report["train_seconds"] = sum(row["seconds"] for row in features.history_)
+        report["train_seconds"] = common.train_seconds(features)
     report["probe_seconds"] = time.perf_counter() - started
     return report
 
 
-def result_path(name, epochs, seed):
-    return RESULTS / f"bigan_mnist_{name}_epochs{epochs}_seed{seed}.json"
+def result_name(name, epochs, seed):
+    return f"bigan_mnist_{name}_epochs{epochs}_seed{seed}.json"
 
 
 def run_all(options):
-    data = load_mnist(options.data)
+    data = common.load_images(options.data)
     for seed in options.seeds:
         for name in options.methods:
-            path = result_path(name, options.epochs, seed)
+            path = options.results / result_name(name, options.epochs, seed)
             if path.exists():
                 print(f"{path.name}: there already", flush=True)
                 continue
             report = run(name, seed, data, options)
-            path.write_text(json.dumps(report, indent=1, default=repr) + "\n")
+            common.write(path, report)
             print(f"{path.name}: 1-NN {report['one_nn']:.2f}", flush=True)
 
 
 def table(options):
     """Mean and spread over seeds of what is in the results, the paper's figures beside it."""
 
-    def cell(values):
-        values = [v for v in values if v is not None]
-        if not values:
-            return "-"
-        spread = f" ±{np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-        return f"{np.mean(values):.2f}{spread}"
-
     print(f"{options.epochs} epochs; accuracies in %, mean ± standard deviation over seeds\n")
     columns = ["row", "seeds", "paper, 1-NN", "1-NN", "1-NN, 10", "1-NN, 100", "SVM, 10",
                "SVM, 100", "x to G(E(x)), over others"]  # fmt: skip
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
+    common.print_head(columns)
     for name, (_, paper) in METHODS.items():
-        paths = sorted(RESULTS.glob(f"bigan_mnist_{name}_epochs{options.epochs}_seed*.json"))
-        reports = [json.loads(p.read_text()) for p in paths]
+        reports = common.read_all(options.results, result_name(name, options.epochs, "*"))
         if not reports:
             continue
         few = [
-            cell([100 * accuracy(r["few_labels"][kind], n) for r in reports])
+            common.cell([100 * accuracy(r["few_labels"][kind], n) for r in reports])
             for kind in ("1nn", "svm") for n in (10, 100)
         ]  # fmt: skip
-        ratio = cell([(r["reconstruction"] or {}).get("ratio") for r in reports])
-        row = [name, len(reports), paper or "-", cell([r["one_nn"] for r in reports]), *few, ratio]
-        print("| " + " | ".join(map(str, row)) + " |")
+        ratio = [r["reconstruction"]["ratio"] for r in reports if r["reconstruction"]]
+        nearest = common.cell([r["one_nn"] for r in reports])
+        common.print_row([name, len(reports), paper or "-", nearest, *few, common.cell(ratio)])
 
 
 def accuracy(result, n_labels):
@@ -208,15 +169,13 @@ def accuracy(result, n_labels):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common.parser_of(__doc__, "bigan_mnist")
     parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--every", type=int, default=2, help="epochs between checkpoints")
-    parser.add_argument("--work", type=Path, default=Path("build/bigan_mnist"))
     options = parser.parse_args()
     table(options) if options.what == "table" else run_all(options)
 

@@ -12,34 +12,16 @@ Each stage is kept in --work and not done twice, so an interrupted run goes on w
 figures go to examples/papers/results, one file a seed.
 """
 
-import argparse
-import json
 import pickle
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
-import numpy as np
-import torch
+import common
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.svm import LinearSVC
 
 import skgan
 from skgan.evaluation import probe
-
-RESULTS = Path(__file__).parent / "results"
-
-
-def load_mnist(path):
-    """(X_train, y_train, X_test, y_test); images uint8 (n, 28, 28)."""
-    if path is not None:
-        with np.load(path) as data:
-            return tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
-    from torchvision.datasets import MNIST
-
-    parts = [MNIST("data", train=train, download=True) for train in (True, False)]
-    return tuple(a.numpy() for part in parts for a in (part.data, part.targets))
 
 
 def fitted(estimator, X, path):
@@ -54,7 +36,7 @@ def fitted(estimator, X, path):
 def main():
     options = parse_options()
     options.work.mkdir(parents=True, exist_ok=True)
-    X_train, y_train, X_test, y_test = load_mnist(options.data)
+    X_train, y_train, X_test, y_test = common.load_images(options.data)
     gan = skgan.DCGANDiscriminatorFeatures(
         n_epochs=options.epochs, random_state=options.seed, verbose=1
     )
@@ -76,7 +58,7 @@ def main():
         stages.append(("labelsall_trained", "all", ("trained",), (), full))
     estimators: dict[str, FrozenEstimator] = {}
     for stage, budget, names, others, protocol in stages:
-        path = RESULTS / f"{stem}_{stage}.json"
+        path = options.results / f"{stem}_{stage}.json"
         if path.exists() or (options.only and stage not in options.only):
             print(f"{path.name}: {'there already' if path.exists() else 'not asked for'}")
             continue
@@ -97,25 +79,23 @@ def main():
 
 
 def write_report(path, options, gan, trained, result, started):
-    report = {
-        "command": "python examples/papers/dcgan_mnist.py "
-        f"--epochs {options.epochs} --seed {options.seed} --draws {options.draws}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
-        "settings": gan.get_params(),
+    command = (
+        "python examples/papers/dcgan_mnist.py "
+        f"--epochs {options.epochs} --seed {options.seed} --draws {options.draws}"
+    )
+    report = common.report_of(command) | {
+        "settings": common.settings_of(gan),
         "seed": options.seed,
         "last_epoch": trained and trained.history_[-1],
-        "train_seconds": trained and sum(row["seconds"] for row in trained.history_),
+        "train_seconds": trained and common.train_seconds(trained),
         "probe_seconds": time.perf_counter() - started,
         "probe": result.to_dict(),
     }
-    RESULTS.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=1, default=repr) + "\n")
+    common.write(path, report)
 
 
 def parse_options():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
+    parser = common.parser_of(__doc__, "dcgan_mnist")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--labels", type=int, nargs="*", default=[10, 100], help="per class")
@@ -123,7 +103,6 @@ def parse_options():
     parser.add_argument("--only", nargs="*", help="stages, such as labels10 labelsall_trained")
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=None)
-    parser.add_argument("--work", type=Path, default=Path("build/dcgan_mnist"))
     return parser.parse_args()
 
 

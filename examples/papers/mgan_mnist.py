@@ -21,14 +21,10 @@ goes on from its last checkpoint in --work. `table` prints what is there, the pa
 it. Everything was fixed before any result was seen.
 """
 
-import argparse
-import json
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
+import common
 import numpy as np
-import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -38,7 +34,6 @@ import skgan
 from skgan.evaluation import mode_coverage, softmax_probe
 from skgan.tools import NullSpaceProjector
 
-RESULTS = Path(__file__).parent / "results"
 ROLES = ("discriminator", "classifier")
 # Shares removed -> accuracy of the discriminator's and of the classifier's features in table 2.
 PAPER = {
@@ -47,17 +42,11 @@ PAPER = {
     "cifar10": {},  # single maxima: 0.5513 (discriminator), 0.5567 (classifier)
 }  # fmt: skip
 
-
-def load_images(dataset, path):
-    """(X_train, y_train, X_test, y_test); images uint8 (n, 28, 28) or (n, 32, 32, 3)."""
-    if path is not None:
-        with np.load(path) as data:
-            return tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
-    from torchvision import datasets
-
-    reader = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10}[dataset]
-    parts = [reader("data", train=train, download=True) for train in (True, False)]
-    return tuple(np.asarray(a) for part in parts for a in (part.data, part.targets))
+# The table's accuracies: of which features, by which probe.
+COLUMNS = (
+    ("trained", "paper_probe"), ("trained", "unit_rms_probe"), ("trained", "converged"),
+    ("untrained", "converged"), ("trained", "labels10"), ("untrained", "labels10"),
+)  # fmt: skip
 
 
 def make_mgan(options, removed, seed, **settings):
@@ -101,7 +90,7 @@ def judge(mgan, role, data):
     }  # fmt: skip
 
 
-def as_rows(X):
+def flat(X):
     return X.reshape(len(X), -1).astype(np.float32)
 
 
@@ -118,22 +107,19 @@ def run(removed, seed, data, options):
         name: {role: judge(m, role, data) for role in roles}
         for name, m in (("trained", mgan), ("untrained", untrained))
     }
-    pixels = make_pipeline(FunctionTransformer(as_rows), LogisticRegression(C=1e-6, max_iter=100))
+    pixels = make_pipeline(FunctionTransformer(flat), LogisticRegression(C=1e-6, max_iter=100))
     coverage = mode_coverage(mgan, pixels.fit(data[0][:5000], data[1][:5000]), random_state=0)
     alpha = mgan.density_ratio(data[2])
     mgan.save(work / "mgan")
-    return {
-        "command": command(options, removed, seed),
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
+    return common.report_of(command(options, removed, seed)) | {
         "removed": removed,
         "seed": seed,
-        "settings": mgan.get_params(deep=False) | {"checkpoint_dir": None},
+        "settings": common.settings_of(mgan),
         "judged": judged,
         "alpha_cv": float(alpha.std() / alpha.mean()),
         "modes": {"covered": coverage.n_covered, "kl": coverage.kl},
         "last_epoch": mgan.history_[-1],
-        "train_seconds": sum(row["seconds"] for row in mgan.history_),
+        "train_seconds": common.train_seconds(mgan),
         "probe_seconds": time.perf_counter() - started,
     }
 
@@ -152,16 +138,16 @@ def stem(options, removed, seed):
 
 
 def run_all(options):
-    X, y, X_test, y_test = load_images(options.dataset, options.data)
+    X, y, X_test, y_test = common.load_images(options.data, options.dataset)
     data = X[: options.images], y[: options.images], X_test, y_test
     for seed in options.seeds:
         for removed in options.removed:
-            path = RESULTS / f"{stem(options, removed, seed)}.json"
+            path = options.results / f"{stem(options, removed, seed)}.json"
             if path.exists():
                 print(f"{path.name}: there already", flush=True)
                 continue
             report = run(removed, seed, data, options)
-            path.write_text(json.dumps(report, indent=1, default=repr) + "\n")
+            common.write(path, report)
             shown = {r: round(j["converged"], 4) for r, j in report["judged"]["trained"].items()}
             print(f"{path.name}: {shown}", flush=True)
 
@@ -170,11 +156,6 @@ def values(reports, name, role, key):
     """One figure of every run, in percent; with all layers shared the roles are one."""
     judged = [r["judged"][name] for r in reports]
     return np.array([100 * j.get(role, j["discriminator"])[key] for j in judged])
-
-
-def cell(found):
-    spread = f" ±{found.std(ddof=1):.2f}" if len(found) > 1 else ""
-    return f"{found.mean():.2f}{spread}"
 
 
 def table(options):
@@ -187,40 +168,34 @@ def table(options):
         "removed", "seeds", "features", "paper", "paper's probe", "unit RMS", "converged",
         "untrained, converged", "10 labels", "untrained, 10", "RMS", "row share, %",
     ]  # fmt: skip
-    print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+    common.print_head(columns)
     for removed in options.removed:
-        paths = sorted(RESULTS.glob(f"{stem(options, removed, '*')}.json"))
-        reports = [json.loads(p.read_text()) for p in paths]
+        reports = common.read_all(options.results, f"{stem(options, removed, '*')}.json")
         if not reports:
             continue
         for i, role in enumerate(ROLES):
             paper = PAPER[options.dataset].get(removed)
             row = [removed, len(reports), role, f"{100 * paper[i]:.2f}" if paper else "-"]
-            row += [cell(values(reports, "trained", role, k)) for k in
-                    ("paper_probe", "unit_rms_probe", "converged")]  # fmt: skip
-            row += [cell(values(reports, "untrained", role, "converged"))]
-            row += [cell(values(reports, n, role, "labels10")) for n in ("trained", "untrained")]
+            row += [common.cell(values(reports, name, role, key)) for name, key in COLUMNS]
             row += [f"{values(reports, 'trained', role, 'feature_rms').mean() / 100:.3g}"]
             row += [f"{values(reports, 'trained', role, 'row_variance').mean():.2f}"]
-            print("| " + " | ".join(map(str, row)) + " |")
+            common.print_row(row)
         gap = {k: values(reports, "trained", ROLES[1], k) - values(reports, "trained", ROLES[0], k)
                for k in ("paper_probe", "unit_rms_probe", "converged")}  # fmt: skip
-        shown = [cell(gap[k]) for k in gap]
-        print(f"| {removed} | {len(reports)} | C - D | - | {' | '.join(shown)} |" + " |" * 5)
+        shown = [common.cell(gap[k]) for k in gap]
+        common.print_row([removed, len(reports), "C - D", "-", *shown, *[""] * 5])
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common.parser_of(__doc__, "mgan")
     parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("--dataset", choices=["mnist", "cifar10"], default="mnist")
-    parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--removed", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--every", type=int, default=1, help="epochs between checkpoints")
-    parser.add_argument("--work", type=Path, default=Path("build/mgan"))
     options = parser.parse_args()
     table(options) if options.what == "table" else run_all(options)
 

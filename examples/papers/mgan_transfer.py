@@ -20,14 +20,9 @@ checkpoints are used where they are there. Two questions, both fixed before any 
 Each seed is one file in examples/papers/results and is not done twice.
 """
 
-import argparse
-import json
-from datetime import UTC, datetime
-from pathlib import Path
-
+import common
 import numpy as np
-import torch
-from mgan_mnist import RESULTS, cell, converged, few_labels, load_images, make_mgan, stem
+from mgan_mnist import converged, few_labels, make_mgan, stem
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -103,67 +98,71 @@ def run(seed, data, options):
     for name, features in source_tasks(data, seed, options):
         transfer[name] = digits_from(features, data)
         print(f"seed {seed}: {name} {transfer[name]}", flush=True)
-    return {
-        "command": f"python examples/papers/mgan_transfer.py run --seeds {seed} "
+    command = (
+        f"python examples/papers/mgan_transfer.py run --seeds {seed} "
         f"--width {options.width} --images {options.images} --epochs {options.epochs} "
-        f"--removed {' '.join(map(str, options.removed))}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
+        f"--removed {' '.join(map(str, options.removed))}"
+    )
+    return common.report_of(command) | {
         "seed": seed, "noise_levels": NOISE, "noise": noise, "transfer": transfer,
     }  # fmt: skip
 
 
-def result_path(options, seed):
+def result_name(options, seed):
     size = f"width{options.width}_images{options.images}_epochs{options.epochs}"
-    return RESULTS / f"mgan_transfer_{size}_seed{seed}.json"
+    return f"mgan_transfer_{size}_seed{seed}.json"
 
 
 def run_all(options):
-    X, y, X_test, y_test = load_images("mnist", options.data)
+    X, y, X_test, y_test = common.load_images(options.data)
     data = X[: options.images], y[: options.images], X_test, y_test
     for seed in options.seeds:
-        path = result_path(options, seed)
+        path = options.results / result_name(options, seed)
         if path.exists():
             print(f"{path.name}: there already", flush=True)
             continue
-        path.write_text(json.dumps(run(seed, data, options), indent=1) + "\n")
+        common.write(path, run(seed, data, options))
 
 
 def table(options):
-    paths = sorted(RESULTS.glob(result_path(options, "*").name))
-    reports = [json.loads(p.read_text()) for p in paths]
+    reports = common.read_all(options.results, result_name(options, "*"))
+    if not reports:
+        return
     print(f"{len(reports)} seeds; accuracies in %, mean ± standard deviation over seeds\n")
-    print("| features | subspace | " + " | ".join(f"noise {level}" for level in NOISE) + " |")
-    print("|" + "---|" * (2 + len(NOISE)))
+    common.print_head(["features", "subspace", *(f"noise {level}" for level in NOISE)])
     for name in reports[0]["noise"]:
         found = [r["noise"][name] for r in reports]
         for subspace in SUBSPACES:
-            accuracies = 100 * np.array([f["accuracy"][subspace] for f in found])
-            print(f"| {name} | {subspace} | {' | '.join(map(cell, accuracies.T))} |")
-    print("\n| features | row space: % of the variance | % of what noise moves, by level |")
-    print("|" + "---|" * 3)
+            by_level = percent([f["accuracy"][subspace] for f in found])
+            common.print_row([name, subspace, *map(common.cell, by_level.T)])
+    print()
+    moved = [f"% of what noise {level} moves" for level in NOISE[1:]]
+    common.print_head(["row space of", "% of the variance", *moved])
     for name in reports[0]["noise"]:
         found = [r["noise"][name] for r in reports]
-        share = cell(100 * np.array([f["row_share_of_variance"] for f in found]))
-        moved = 100 * np.array([f["row_share_of_noise"] for f in found])
-        print(f"| {name} | {share} | {', '.join(map(cell, moved.T))} |")
-    print("\n| features | digits, all labels | 10 labels a class |\n|---|---|---|")
+        share = percent([f["row_share_of_variance"] for f in found])
+        by_level = percent([f["row_share_of_noise"] for f in found])
+        common.print_row([name, *map(common.cell, [share, *by_level.T])])
+    print()
+    common.print_head(["features", "digits, all labels", "10 labels a class"])
     for name in reports[0]["transfer"]:
         found = [r["transfer"][name] for r in reports]
-        both = [cell(100 * np.array([f[k] for f in found])) for k in ("converged", "labels10")]
-        print(f"| {name} | {' | '.join(both)} |")
+        both = (percent([f[k] for f in found]) for k in ("converged", "labels10"))
+        common.print_row([name, *map(common.cell, both)])
+
+
+def percent(shares):
+    return 100 * np.array(shares)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common.parser_of(__doc__, "mgan")
     parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--removed", type=int, nargs="+", default=[1, 4])
-    parser.add_argument("--work", type=Path, default=Path("build/mgan"))
     options = parser.parse_args()
     options.dataset = "mnist"
     table(options) if options.what == "table" else run_all(options)

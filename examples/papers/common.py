@@ -1,0 +1,93 @@
+"""What the scripts beside this file share: images, result files, means with their spread."""
+
+import argparse
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import skgan
+from skgan import datasets
+
+READERS = {"mnist": datasets.load_mnist, "cifar10": datasets.load_cifar10}
+
+
+def parser_of(description, work):
+    """A parser with the options that all scripts have."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
+    parser.add_argument("--work", type=Path, default=Path("build") / work)
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    return parser
+
+
+def load_images(path, dataset="mnist"):
+    """(X_train, y_train, X_test, y_test), images uint8: of an npz, or fetched by torchvision."""
+    if path is not None:
+        with np.load(path) as data:
+            return tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
+    subsets = (
+        READERS[dataset](subset=s, download=True, return_X_y=True) for s in ("train", "test")
+    )
+    return tuple(a for subset in subsets for a in subset)
+
+
+def as_rows(X):
+    """Rows of pixels in [0, 1]."""
+    return X.reshape(len(X), -1).astype(np.float32) / 255
+
+
+def reconstruction(features, X):
+    """Mean distances (pixels in [0, 1]) of reconstructions to their rows, and to other rows."""
+    x, back = as_rows(X), as_rows(features.reconstruct(X))
+    own = np.linalg.norm(x - back, axis=1).mean()
+    other = np.linalg.norm(x - np.roll(back, 1, axis=0), axis=1).mean()
+    return {"own": float(own), "other": float(other), "ratio": float(own / other)}
+
+
+def report_of(command):
+    """How every result file begins."""
+    return {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
+    }
+
+
+def settings_of(features):
+    """Parameters that a result depends on."""
+    left_out = {"checkpoint_dir", "func"}
+    return {k: v for k, v in features.get_params(deep=False).items() if k not in left_out}
+
+
+def train_seconds(features):
+    return sum(row["seconds"] for row in features.history_)
+
+
+def write(path, report):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1, default=repr) + "\n")
+
+
+def read_all(folder, pattern):
+    """Every report whose file matches, in order of their names."""
+    return [json.loads(p.read_text()) for p in sorted(folder.glob(pattern))]
+
+
+def cell(values):
+    """Mean and standard deviation over seeds, "-" for no values."""
+    if len(values) == 0:
+        return "-"
+    spread = f" ±{np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{spread}"
+
+
+def print_row(cells):
+    print("| " + " | ".join(map(str, cells)) + " |")
+
+
+def print_head(columns):
+    print_row(columns)
+    print("|" + "---|" * len(columns))
