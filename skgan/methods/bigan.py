@@ -23,6 +23,7 @@ from ..density import DensityRatioMixin
 from ..losses import JOINT_LOSSES
 from ..nn import build_network
 from ..nn.codes import ENCODER_OUTPUTS, resize
+from ..nn.init import zero_head
 from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number
 
@@ -269,10 +270,11 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
                 "encoder", self.encoder, rng, input_shape=e_shape,
                 n_outputs=prior.n_outputs(self.encoder_output),
             ),
-            "discriminator": build_network(
+            # Paper: as in the released code, D begins undecided: both losses are log 2.
+            "discriminator": zero_head(build_network(
                 "discriminator", self.discriminator, rng, input_shape=x_shape, norm=self.norm,
                 latent_dim=prior.dim, unary=bool(self.unary),
-            ),
+            )),
         }  # fmt: skip
 
     def _encode(self, nets, x, noise=None):

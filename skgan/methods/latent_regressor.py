@@ -228,15 +228,18 @@ class LatentRegressorEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
     def _build(self, shape, rng):
         dim = self.latent_dim
         encoder = build_network("encoder", self.encoder, rng, input_shape=shape, n_outputs=dim)
+        generator = build_network(
+            "generator", self.generator, rng, latent_dim=dim, output_shape=shape
+        )
+        discriminator = build_network(
+            "discriminator", self.discriminator, rng, input_shape=shape, norm=self.norm
+        )
+        # Paper: as in the released code, E and D begin at 0, and their losses at log 2. A D that
+        # began with opinions let G collapse within a few epochs (docs/methods/latent_regressor.md).
         return {
-            "generator": build_network(
-                "generator", self.generator, rng, latent_dim=dim, output_shape=shape
-            ),
-            # As in the released code: the regression begins at log 2 for every z.
+            "generator": generator,
             "encoder": zero_head(encoder),
-            "discriminator": build_network(
-                "discriminator", self.discriminator, rng, input_shape=shape, norm=self.norm
-            ),
+            "discriminator": zero_head(discriminator),
         }
 
     def _code_of(self):

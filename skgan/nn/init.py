@@ -42,8 +42,12 @@ def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
 
 @torch.no_grad()
 def zero_head(net: nn.Module) -> nn.Module:
-    """Set the last layer of an encoder to zero; a module that a user brought stays as it is."""
-    if isinstance(net, Trunk):
+    """Set the last layer of a critic or an encoder to zero.
+
+    A module that a user brought stays as it is, and so does a layer with spectral norm, which 0
+    has not.
+    """
+    if isinstance(net, Trunk) and not nn.utils.parametrize.is_parametrized(net.head):
         for p in net.head.parameters():
             p.zero_()
     return net
