@@ -112,8 +112,9 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
 
 @pytest.mark.parametrize("unary", [False, True])
 @pytest.mark.parametrize("play", ["simultaneous", "alternating"])
-def test_whose_wishes_are_whose(small_bigan, digits, unary, play):
+def test_whose_wishes_are_whose(small_bigan, digits, unary, play, monkeypatch):
     """E wants D(x, E(x)) down, G wants D(G(z), z) up, D the opposite of both."""
+    monkeypatch.setattr("skgan.methods.bigan.zero_head", lambda net: net)  # a D with opinions
     nets, batch, updates = one_step(small_bigan(unary=unary, play=play, n_epochs=0), digits[0])
     assert [set(u) for u in updates] == (
         [{"discriminator", "generator", "encoder"}]
@@ -135,6 +136,13 @@ def test_both_losses_start_at_log_2(small_bigan, digits):
     for loss in losses.values():
         assert loss.item() == pytest.approx(np.log(2), abs=1e-6)  # D's last layer begins at 0
     assert losses["generator"] is losses["encoder"]
+
+
+def test_a_last_layer_with_spectral_norm_does_not_begin_at_zero(small_bigan, digits):
+    """0 has no spectral norm."""
+    est = small_bigan(norm="spectral", n_epochs=1).fit(digits[0])
+    assert np.isfinite(est.transform(digits[0])).all()
+    assert np.isfinite(est.history_[-1]["discriminator_loss"])
 
 
 def test_losses_against_numbers():
