@@ -7,8 +7,9 @@
 Without --data, MNIST is downloaded by torchvision. All rows train on the 60,000 training images
 without labels, on the paper's dense networks ("bigan784"), its batches, rates and schedule: half
 of the epochs at a constant rate, half with exponential decay to 1 %. All of it is the paper's and
-was fixed before any result was seen, but for one thing: the first runs had a tanh at G's end on
-pixels in [0, 1], were seen to fail, and gave way to the paper's sigmoid. After the last epoch:
+was fixed before any result was seen, but for two things, each seen to fail and set right after the
+paper's code: the first runs had a tanh at G's end on pixels in [0, 1], not a sigmoid, and the next
+ones a last layer of D that began at N(0, 0.02), not at zero. After the last epoch:
 
 - 1-NN, Euclidean, unscaled: 50,000 training rows for reference, the 10,000 test rows as queries;
 - since an untrained encoder does nearly as well there: 1-NN and a linear SVM with 10 and with
