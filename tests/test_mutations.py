@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[1]
 CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.py"
 SUPERVISED, MGAN = "tests/methods/test_supervised.py", "tests/methods/test_mgan.py"
 BIGAN, PRODUCTS = "tests/methods/test_bigan.py", "tests/nn/test_conv.py"
+AUTOENCODER = "tests/methods/test_autoencoder.py"
+REGRESSOR = "tests/methods/test_latent_regressor.py"
 # mutation -> the test that must notice
 NOTICED_BY = {
     "swapped_labels": f"{CLAIMS}::test_generated_rows_match_the_data",
@@ -31,6 +33,9 @@ NOTICED_BY = {
     "encoder_wants_its_pairs_told_apart":
         f"{BIGAN}::test_encoder_and_generator_invert_each_other",
     "frozen_encoder": f"{BIGAN}::test_encoder_and_generator_invert_each_other",
+    "autoencoder_reproduces_other_rows": f"{AUTOENCODER}::test_rows_come_back",
+    "regressor_taught_other_codes": f"{REGRESSOR}::test_encoder_inverts_the_generator",
+    "discriminator_begins_with_opinions": f"{REGRESSOR}::test_losses_start_at_log_2",
     "labels_shuffled_within_the_batch":
         f"{SUPERVISED}::test_five_steps_equal_a_loop_written_by_hand",
     "every_row_by_the_first_generator": f"{MGAN}::test_components",
