@@ -42,7 +42,11 @@ BUILDERS = {
     "spectral": {"image_shape": [8, 8], "norm": "spectral", "loss": "hinge"},
     "ema": {"image_shape": (8, 8), "ema_decay": 0.9, "bn_stats": "running"},
     "head": {"image_shape": (8, 8), "layers": -1, "pool_grid": None},
-    "table": {"generator": MLPSpec(8), "discriminator": "mlp", "lr": np.float32(1e-3)},
+    "table": {
+        "generator": MLPSpec(8, bn_eps=0.1),
+        "discriminator": MLPSpec(8, bn_eps=0.1),
+        "lr": np.float32(1e-3),
+    },
     "bigan": {"cls": BiGANEncoder, "image_shape": (8, 8), "unary": True, "categories": (3,)},
     "autoencoder": {"cls": AutoencoderFeatures, "image_shape": (8, 8), "output": "latent"},
 }

@@ -143,13 +143,14 @@ def add_map(x: Tensor, m: Tensor) -> Tensor:
 
 
 def make_norm(
-    norm: str, n_channels: int, *, spatial: bool, first: bool, affine: bool = True
-) -> nn.Module:
+    norm: str, n_channels: int, *, spatial: bool, first: bool, affine: bool = True,
+    eps: float = 1e-5,
+) -> nn.Module:  # fmt: skip
     """Batch norm everywhere but at D's input (DCGAN sec. 3); nothing for the other choices."""
     if norm != "batch" or first:
         return nn.Identity()
     layer = nn.BatchNorm2d if spatial else nn.BatchNorm1d
-    return layer(n_channels, affine=affine)
+    return layer(n_channels, eps=eps, affine=affine)
 
 
 def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:

@@ -34,7 +34,8 @@ class UnaryDiscriminator(nn.Module):
             "family": family, "arguments": dict(arguments), "latent_dim": latent_dim,
             "width": width,
         }  # fmt: skip
-        dense = {k: arguments[k] for k in ("norm", "bn_affine", "bias") if k in arguments}
+        same = ("norm", "bn_affine", "bn_eps", "bias")
+        dense = {k: arguments[k] for k in same if k in arguments}
         self.x_critic = FAMILIES[family](**arguments)
         self.z_critic = MLPDiscriminator((latent_dim,), (width,), **dense)
         both = self.x_critic.head.in_features + width

@@ -20,13 +20,15 @@ from .blocks import (
 
 
 def _blocks(
-    input_shape, widths, norm, bn_affine, bias, latent_dim=None, feature_dim=None
+    input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim=None, feature_dim=None
 ) -> nn.ModuleList:
     """Hidden layers on x; with `latent_dim` those behind the first add a map of z."""
     blocks, d = nn.ModuleList(), math.prod(input_shape)
     for i, width in enumerate(widths):
         linear = nn.Linear(d, width, bias=bias and (norm != "batch" or i == 0))
-        norm_layer = make_norm(norm, width, spatial=False, first=i == 0, affine=bn_affine)
+        norm_layer = make_norm(
+            norm, width, spatial=False, first=i == 0, affine=bn_affine, eps=bn_eps
+        )
         inject = None
         if latent_dim is not None and i > 0:
             inject = maybe_spectral(make_injection(latent_dim, width), norm)
@@ -63,16 +65,18 @@ class MLPDiscriminator(Critic):
         Of the head, for a classifier; None is a critic's single logit.
     unit_range : bool
         Whether its layers see pixels in [0, 1] instead of [-1, 1].
+    bn_eps : float
+        What batch norm adds to a variance.
     """
 
     def __init__(
         self, input_shape, widths, norm="batch", bn_affine=True, bias=True, latent_dim=None,
-        feature_dim=None, n_outputs=None, unit_range=False,
+        feature_dim=None, n_outputs=None, unit_range=False, bn_eps=1e-5,
     ):  # fmt: skip
         super().__init__()
         layout = {
             "input_shape": tuple(input_shape), "widths": tuple(widths), "norm": norm,
-            "bn_affine": bn_affine, "bias": bias, "latent_dim": latent_dim,
+            "bn_affine": bn_affine, "bn_eps": bn_eps, "bias": bias, "latent_dim": latent_dim,
             "feature_dim": feature_dim,
         }  # fmt: skip
         self.recipe = layout | {"n_outputs": n_outputs, "unit_range": unit_range}
@@ -94,18 +98,21 @@ class MLPEncoder(Encoder):
     n_outputs : int
     bias : bool
         Whether the first layer and the head have biases.
-    unit_range : bool
+    unit_range, bn_eps
         As the discriminator's.
     """
 
-    def __init__(self, input_shape, n_outputs, widths, bn_affine=True, bias=True, unit_range=False):
+    def __init__(
+        self, input_shape, n_outputs, widths, bn_affine=True, bias=True, unit_range=False,
+        bn_eps=1e-5,
+    ):  # fmt: skip
         super().__init__()
         self.unit_range = unit_range
         self.recipe = {
             "input_shape": tuple(input_shape), "n_outputs": n_outputs, "widths": tuple(widths),
-            "bn_affine": bn_affine, "bias": bias, "unit_range": unit_range,
+            "bn_affine": bn_affine, "bias": bias, "unit_range": unit_range, "bn_eps": bn_eps,
         }  # fmt: skip
-        self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bias)
+        self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bn_eps, bias)
         self.head = nn.Linear(widths[-1], n_outputs, bias=bias)
 
     def prepare(self, x: Tensor) -> Tensor:
@@ -137,17 +144,19 @@ class MLPGenerator(nn.Module):
         As the convolutional generator's.
     unit_range : bool
         Whether its layers make pixels in [0, 1], by a sigmoid, that leave it as [-1, 1].
+    bn_eps : float
+        As the discriminator's.
     """
 
     def __init__(
         self, latent_dim, output_shape, widths, bn_affine=True, z_injection=False, bias=True,
-        n_generators=None, unit_range=False,
+        n_generators=None, unit_range=False, bn_eps=1e-5,
     ):  # fmt: skip
         super().__init__()
         self.recipe = {
             "latent_dim": latent_dim, "output_shape": tuple(output_shape), "widths": tuple(widths),
             "bn_affine": bn_affine, "z_injection": z_injection, "bias": bias,
-            "n_generators": n_generators, "unit_range": unit_range,
+            "n_generators": n_generators, "unit_range": unit_range, "bn_eps": bn_eps,
         }  # fmt: skip
         self.latent_dim = latent_dim
         self.output_shape = tuple(output_shape)
@@ -159,7 +168,7 @@ class MLPGenerator(nn.Module):
                 self.inject[str(len(layers))] = make_injection(latent_dim, width)
 
             def linear(d=d, width=width) -> list[nn.Module]:
-                norm = nn.BatchNorm1d(width, affine=bn_affine)
+                norm = nn.BatchNorm1d(width, eps=bn_eps, affine=bn_affine)
                 return [nn.Linear(d, width, bias=False), norm]
 
             if layers or n_generators is None:

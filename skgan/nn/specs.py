@@ -166,11 +166,13 @@ class MLPSpec(BaseEstimator):
         Whether the networks' layers work on pixels in [0, 1], with a sigmoid at the generator's
         end, instead of [-1, 1] and tanh. Outside them images are in [-1, 1] either way; tables
         stay as they are.
+    bn_eps : float, default=1e-5
+        What batch norm adds to a variance, above 0.
     """
 
     def __init__(
         self, width="auto", *, n_layers=2, bn_affine=True, z_injection=False, bias=True,
-        feature_dim=None, unit_range=False,
+        feature_dim=None, unit_range=False, bn_eps=1e-5,
     ):  # fmt: skip
         self.width = width
         self.n_layers = n_layers
@@ -179,6 +181,7 @@ class MLPSpec(BaseEstimator):
         self.bias = bias
         self.feature_dim = feature_dim
         self.unit_range = unit_range
+        self.bn_eps = bn_eps
 
     family: ClassVar[str] = "mlp"
 
@@ -190,13 +193,14 @@ class MLPSpec(BaseEstimator):
         check_number("width", width, low=1, integer=True)
         for name in ("bn_affine", "z_injection", "bias", "unit_range"):
             check_flag(name, getattr(self, name))
+        check_number("bn_eps", self.bn_eps, low=0, open_low=True)
         _check_feature_dim(self.feature_dim)
         return (width,) * self.n_layers
 
     def make_generator(self, *, latent_dim, output_shape, n_generators=None) -> nn.Module:
         return MLPGenerator(
             latent_dim, output_shape, self._widths(output_shape), self.bn_affine,
-            self.z_injection, self.bias, n_generators, self._in_units(output_shape),
+            self.z_injection, self.bias, n_generators, self._in_units(output_shape), self.bn_eps,
         )  # fmt: skip
 
     def _in_units(self, shape) -> bool:
@@ -213,16 +217,17 @@ class MLPSpec(BaseEstimator):
         return {
             "input_shape": tuple(input_shape), "widths": self._widths(input_shape), "norm": norm,
             "bn_affine": self.bn_affine, "bias": self.bias, "feature_dim": self.feature_dim,
-            "unit_range": self._in_units(input_shape),
+            "unit_range": self._in_units(input_shape), "bn_eps": self.bn_eps,
         }  # fmt: skip
 
     def make_classifier(self, *, input_shape, n_outputs, norm="batch") -> nn.Module:
         return MLPDiscriminator(**self._critic(input_shape, norm), n_outputs=n_outputs)
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
-        widths = self._widths(input_shape)
-        units = self._in_units(input_shape)
-        return MLPEncoder(input_shape, n_outputs, widths, self.bn_affine, self.bias, units)
+        return MLPEncoder(
+            input_shape, n_outputs, self._widths(input_shape), self.bn_affine, self.bias,
+            self._in_units(input_shape), self.bn_eps,
+        )  # fmt: skip
 
 
 def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> None:
@@ -274,7 +279,7 @@ NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
     "mao32": dict.fromkeys(ROLES, DCGANSpec(128, feature_dim=128)),
     "bigan784": dict.fromkeys(
         ROLES,
-        MLPSpec(1024, n_layers=2, bn_affine=False, z_injection=True, bias=False, unit_range=True),
+        MLPSpec(1024, bn_affine=False, z_injection=True, bias=False, unit_range=True, bn_eps=1e-8),
     ),
 }
 

@@ -272,6 +272,8 @@ def test_networks_of_the_papers_mnist():
     assert sorted(shapes["generator"]) == [(784, 1024), (1024, 50), (1024, 50), (1024, 1024)]
     norms = [m for m in est.encoder_.modules() if isinstance(m, nn.BatchNorm1d)]
     assert len(norms) == 1 and norms[0].weight is None
+    nets = nn.ModuleList([est.encoder_, est.generator_, est.discriminator_])
+    assert [m.eps for m in nets.modules() if isinstance(m, nn.BatchNorm1d)] == [1e-8] * 4
     # Pixels are in [0, 1] inside: black is 0 for E and D, and the end of a sigmoid for G.
     black = torch.full((2, 1, 28, 28), -1.0)
     for net in (est.encoder_, est.discriminator_):

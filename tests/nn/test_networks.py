@@ -182,6 +182,8 @@ def test_a_dense_family_for_tables():
     d, g = critic((10,)), maker((10,))
     assert [b.conv.out_features for b in d.blocks] == [64, 64]
     assert g(torch.zeros(3, 10)).shape == (3, 10)
+    eps = [m.eps for m in (*d.modules(), *g.modules()) if isinstance(m, torch.nn.BatchNorm1d)]
+    assert eps == [1e-5] * 3  # PyTorch's
     assert MLPSpec(7, n_layers=3).make_discriminator(input_shape=(4,), norm="none").recipe[
         "widths"
     ] == (7, 7, 7)
@@ -196,6 +198,7 @@ def test_a_dense_family_for_tables():
         (DCGANSpec(channels=(4, 8), strides=(2, 1)), "kernel_size=4"),
         (DCGANSpec(4, head_layers=9), "head_layers=9"),
         (MLPSpec(n_layers=0), "n_layers=0"),
+        (MLPSpec(bn_eps=0), r"bn_eps=0 must be a number in \(0"),
         ("resnet", "'dcgan', 'mlp'"),
     ],
 )
