@@ -8,11 +8,13 @@ Without --data, MNIST is downloaded by torchvision. All rows train on the 60,000
 without labels, on the paper's dense networks ("bigan784"), its batches, rates and schedule: half
 of the epochs at a constant rate, half with exponential decay to 1 %. All of it is the paper's and
 was fixed before any result was seen, but for three things, each seen to fail and then set as in the
-released code: the first runs had a tanh at G's end on pixels in [0, 1], not a sigmoid; the next ones
-a last layer of D that began at N(0, 0.02), not at zero; and those after them a batch norm with an
-eps of 1e-5, not 1e-8. The held-out queries came after the first results, to compare with the
-released log. Row D is DCGANDiscriminatorFeatures as it stands: D and G move in turn, D's loss is a
-sum, not a mean, of its two halves, and its last layer begins at N(0, 0.02). After the last epoch:
+released code: the first runs had a tanh at G's end on pixels in [0, 1], not a sigmoid; the next a
+last layer of D that began at N(0, 0.02), not at zero; and those after them a batch norm with an eps
+of 1e-5, not 1e-8. The held-out queries came after the first results, to compare with the released
+log. Row D is DCGANDiscriminatorFeatures as it stands: D and G move in turn, D's loss is a sum, not
+a mean, of its two halves, and its last layer begins at N(0, 0.02).
+
+After the last epoch:
 
 - 1-NN, Euclidean, unscaled: 50,000 training rows for reference, the 10,000 test rows as queries;
 - the same with 10,000 random training rows as queries and the other 50,000 for reference. The
