@@ -21,20 +21,19 @@ import torch
 from sklearn.frozen import FrozenEstimator
 
 import skgan
+from skgan.datasets import load_mnist
 from skgan.evaluation import probe
 
 RESULTS = Path(__file__).parents[1] / "papers" / "results"
 
 
-def load_mnist(path):
+def images_and_labels(path):
     """(X_train, y_train, X_test, y_test); images uint8 (n, 28, 28)."""
     if path is not None:
         with np.load(path) as data:
             return tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
-    from torchvision.datasets import MNIST
-
-    parts = [MNIST("data", train=train, download=True) for train in (True, False)]
-    return tuple(a.numpy() for part in parts for a in (part.data, part.targets))
+    subsets = (load_mnist(subset=s, download=True, return_X_y=True) for s in ("train", "test"))
+    return tuple(a for subset in subsets for a in subset)
 
 
 def run(seed, data, options):
@@ -77,7 +76,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--draws", type=int, default=5)
     options = parser.parse_args()
-    data = load_mnist(options.data)
+    data = images_and_labels(options.data)
     for seed in options.seeds:
         path = RESULTS / f"precision_mnist_seed{seed}.json"
         if path.exists():
