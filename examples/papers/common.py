@@ -71,6 +71,17 @@ def write(path, report):
     path.write_text(json.dumps(report, indent=1, default=repr) + "\n")
 
 
+def there_already(path, command):
+    """Whether the result of `command` is there; stops at one of another command."""
+    if not path.exists():
+        return False
+    made_by = json.loads(path.read_text())["command"]
+    if made_by != command:
+        raise SystemExit(f"{path} is of {made_by!r}: move it away to run {command!r}.")
+    print(f"{path.name}: there already", flush=True)
+    return True
+
+
 def read_all(folder, pattern):
     """Every report whose file matches, in order of their names."""
     return [json.loads(p.read_text()) for p in sorted(folder.glob(pattern))]

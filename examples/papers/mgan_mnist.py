@@ -143,8 +143,7 @@ def run_all(options):
     for seed in options.seeds:
         for removed in options.removed:
             path = options.results / f"{stem(options, removed, seed)}.json"
-            if path.exists():
-                print(f"{path.name}: there already", flush=True)
+            if common.there_already(path, command(options, removed, seed)):
                 continue
             report = run(removed, seed, data, options)
             common.write(path, report)

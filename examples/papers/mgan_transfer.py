@@ -98,14 +98,17 @@ def run(seed, data, options):
     for name, features in source_tasks(data, seed, options):
         transfer[name] = digits_from(features, data)
         print(f"seed {seed}: {name} {transfer[name]}", flush=True)
-    command = (
+    return common.report_of(command(options, seed)) | {
+        "seed": seed, "noise_levels": NOISE, "noise": noise, "transfer": transfer,
+    }  # fmt: skip
+
+
+def command(options, seed):
+    return (
         f"python examples/papers/mgan_transfer.py run --seeds {seed} "
         f"--width {options.width} --images {options.images} --epochs {options.epochs} "
         f"--removed {' '.join(map(str, options.removed))}"
     )
-    return common.report_of(command) | {
-        "seed": seed, "noise_levels": NOISE, "noise": noise, "transfer": transfer,
-    }  # fmt: skip
 
 
 def result_name(options, seed):
@@ -118,8 +121,7 @@ def run_all(options):
     data = X[: options.images], y[: options.images], X_test, y_test
     for seed in options.seeds:
         path = options.results / result_name(options, seed)
-        if path.exists():
-            print(f"{path.name}: there already", flush=True)
+        if common.there_already(path, command(options, seed)):
             continue
         common.write(path, run(seed, data, options))
 

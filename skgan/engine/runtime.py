@@ -104,11 +104,13 @@ OPTIMIZERS = ("adam", "rmsprop", "sgd")
 def lr_factor(decay: str | None, epoch: int, n_epochs: int) -> float:
     """What the learning rate is multiplied by in the given epoch (from 0).
 
-    Constant over the first half of the epochs; from there it falls a step an epoch, "linear"
-    towards zero and "exponential" towards 1 % at the end.
+    Constant over the first half of the epochs; from there it falls a step an epoch. As in BiGAN's
+    released code "linear" falls from 1 and would be zero behind the last epoch, and "exponential"
+    falls at once and is 1 % in the last.
     """
     half = n_epochs / 2
     if decay is None or epoch < half:
         return 1.0
-    share = (epoch - half) / half
-    return 1.0 - share if decay == "linear" else 0.01**share
+    if decay == "linear":
+        return 1.0 - (epoch - half) / half
+    return 0.01 ** ((epoch + 1 - half) / half)
