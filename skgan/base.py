@@ -19,12 +19,13 @@ from .data.arrays import ArraySource, learn_format
 from .data.sources import LazyImages, as_lazy
 from .engine import callbacks, checkpoint
 from .engine.checkpoint import Checkpoints
+from .engine.identity import identity
 from .engine.loop import n_batches
 from .engine.players import Penalty
 from .extraction import FeatureExtraction
 from .nn.heads import Extractor
 from .persistence import pack_state, unpack_state, write
-from .settings import check_settings, identity, resolve_epochs
+from .settings import check_epochs_left, check_settings, resolve_epochs
 from .training import Training
 from .utils.checks import check_number
 from .version import __version__
@@ -108,10 +109,12 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             steps = n_batches(len(source), self.batch_size)
             n_epochs = resolve_epochs(self.n_epochs, steps, len(source))
             checkpoints = None
-            if self.checkpoint_dir is not None and state is None:
-                same = identity(self, source.fingerprint(), n_epochs, __version__)
+            if state is not None:
+                check_epochs_left(n_epochs, self.n_epochs_)
+            if self.checkpoint_dir is not None:
+                same = identity(self, source.fingerprint(), n_epochs, __version__, state)
                 checkpoints = Checkpoints(self.checkpoint_dir, same, self.checkpoint_keep)
-                state = checkpoints.find(self.resume)
+                state = checkpoints.find(self.resume, n_epochs, instead=state)
             training = Training(self, source, state, getattr(self, "validation_fraction", 0.0))
             training.run(n_epochs, self.lr_decay, checkpoints)
             self._keep(training if self.warm_start else None)

@@ -1,12 +1,9 @@
 """The parameters that all estimators share: their checks, and what their "auto" means."""
 
-import hashlib
-import inspect
 import math
+import os
 import warnings
 from typing import Any
-
-from torch import nn
 
 from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
 from .nn.blocks import TAPS
@@ -26,12 +23,6 @@ CHOICES = {
     "on_interrupt": ("raise", "stop"),
 }
 
-# What may differ between a checkpoint and the fit that goes on from it.
-FREE = (
-    "n_epochs", "verbose", "device", "transform_batch_size", "checkpoint_dir", "checkpoint_every",
-    "checkpoint_keep", "resume", "on_interrupt", "warm_start",
-)  # fmt: skip
-
 
 def check_settings(estimator: Any) -> None:
     """Raise a ValueError for the first shared parameter that cannot work.
@@ -47,6 +38,8 @@ def check_settings(estimator: Any) -> None:
     for name in ("checkpoint_every", "checkpoint_keep"):
         check_number(name, p[name], low=1, integer=True)
     check_flag("warm_start", p["warm_start"])
+    if not isinstance(p["checkpoint_dir"], (str, os.PathLike, type(None))):
+        raise ValueError(f"checkpoint_dir={p['checkpoint_dir']!r} must be a path, or None.")
     if p["resume"] == "must" and p["checkpoint_dir"] is None:
         raise ValueError("resume='must' needs checkpoint_dir, the folder to resume from.")
     check_number("batch_size", p["batch_size"], low=2, integer=True)
@@ -143,39 +136,16 @@ def resolve_transform_batch_size(size: int | str, input_shape: tuple[int, ...]) 
     return size
 
 
-def check_epochs_left(n_epochs: int, done: int, *, warm: bool) -> None:
-    """Raise if more epochs are done already than asked for; warn if a warm start has none left."""
+def check_epochs_left(n_epochs: int, done: int) -> None:
+    """Raise if a warm start has done more epochs already than asked for; warn if none is left."""
     if done > n_epochs:
         raise ValueError(
             f"n_epochs={n_epochs} is the total, but {done} are done already: ask for at least "
-            "as many, or start anew (warm_start=False, resume='never')."
+            "as many, or start anew with warm_start=False."
         )
-    if done == n_epochs and warm:
+    if done == n_epochs:
         warnings.warn(
             f"n_epochs={n_epochs} are done already: warm_start has nothing to do.",
             UserWarning,
             stacklevel=4,
         )
-
-
-def identity(estimator: Any, data: str, n_epochs: int, version: str) -> dict[str, str]:
-    """What must be equal for one fit to go on from another's checkpoint, in words."""
-    p = {k: v for k, v in estimator.get_params(deep=False).items() if k not in FREE}
-    if p["lr_decay"] is not None:
-        p["n_epochs"] = n_epochs  # the schedule depends on the total
-    described = {k: _describe(v) for k, v in sorted(p.items())}
-    return {"estimator": type(estimator).__name__, "skgan": version, "data": data, **described}
-
-
-def _describe(value: Any) -> str:
-    """The value in words that are the same in another process."""
-    if isinstance(value, nn.Module):
-        digest = hashlib.sha256(repr(value).encode())
-        for name, tensor in value.state_dict().items():
-            digest.update(name.encode() + tensor.detach().cpu().numpy().tobytes())
-        return f"{type(value).__name__} {digest.hexdigest()[:16]}"
-    if inspect.isroutine(value) or inspect.isclass(value):
-        return f"{value.__module__}.{value.__qualname__}"
-    if type(value).__module__.startswith("numpy.random"):
-        return type(value).__name__
-    return repr(value)

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from .data.arrays import ArraySource, Subset
 from .engine import batchnorm, callbacks, checkpoint, processes, runtime
 from .engine.checkpoint import Checkpoints
-from .engine.loop import Plan, split_rows, train
+from .engine.loop import Plan, interrupts, split_rows, train
 from .engine.players import Players
-from .settings import check_epochs_left
 
 
 class Training:
@@ -43,6 +42,8 @@ class Training:
         self.seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
         rng = torch.Generator().manual_seed(self.seed)
         nets = estimator._build(source.format.shape, rng)
+        # Layers of a network that a user brought may draw from the global random state.
+        self.brought = not all(hasattr(net, "recipe") for net in nets.values())
         self.precision = runtime.resolve_precision(estimator.precision, self.device, nets.values())
         self.arithmetic = runtime.arithmetic(self.precision, self.device)
         self.features = estimator._extractor(SimpleNamespace(**nets))  # raises for bad layers
@@ -58,7 +59,6 @@ class Training:
             rng=rng,
         )
         self.history: list[dict[str, float]] = []
-        self.went_on = state is not None
         if state is not None:
             self.seed = checkpoint.put_back(self.players, self.history, state)
         self.held_out: Subset | None = None
@@ -91,7 +91,6 @@ class Training:
     ) -> None:  # fmt: skip
         """Train until `n_epochs` are done in all, then set the estimator's fitted attributes."""
         e, history = self.estimator, self.history
-        check_epochs_left(n_epochs, len(history), warm=self.went_on and checkpoints is None)
         finish = functools.partial(self.finish, list(earlier))
         report = callbacks.Report(e, self.source.X, n_epochs - len(history), finish)
 
@@ -104,12 +103,18 @@ class Training:
 
         plan = Plan(
             n_epochs, e.batch_size, lr_decay, self.device, self.arithmetic, e.verbose,
-            type(e).__name__, e.on_interrupt,
+            type(e).__name__, global_noise=self.brought,
         )  # fmt: skip
         draw = functools.partial(e._draw, rng=self.players.rng)
         nets = SimpleNamespace(**self.players.nets, features=self.features)
-        train(e._step, nets, self.players, self.source, draw, plan, history, after_epoch)
-        finish()
+        if checkpoints and len(history) < n_epochs:
+            checkpoints.open()
+        with interrupts(e.on_interrupt) as interrupted:
+            train(
+                e._step, nets, self.players, self.source, draw, plan, history, after_epoch,
+                interrupted,
+            )  # fmt: skip
+            finish()
         report.fit_done()
 
     def _diagnose(self) -> dict[str, float]:

@@ -1,11 +1,13 @@
 """Interrupted and continued training: checkpoints, warm start, partial_fit, Ctrl-C."""
 
+import functools
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
 from skgan.engine.batchnorm import batch_norms
 from skgan.engine.players import Players
+from skgan.training import Training
 from skgan.utils.files import write_atomically
 
 SETTINGS = {
@@ -105,9 +108,48 @@ def test_without_warm_start_fit_begins_anew(small, digits):
 def test_other_networks_cannot_go_on(small, digits):
     X, _ = digits
     est = small(image_shape=(8, 8), warm_start=True).fit(X)
-    with pytest.raises(ValueError, match="networks are not those"):
+    with pytest.raises(ValueError, match="networks are not those.*'discriminator' differ"):
         est.set_params(n_epochs=3, discriminator=DCGANSpec(8)).fit(X)
     assert est.n_epochs_ == 2
+
+
+def test_another_optimizer_cannot_go_on(small, digits, steps):
+    X, _ = digits
+    est = small(image_shape=(8, 8), warm_start=True).fit(X)
+    n = len(steps)
+    with pytest.raises(ValueError, match="optimizer: RMSprop cannot go on from what Adam"):
+        est.set_params(n_epochs=3, optimizer="rmsprop").fit(X)
+    assert est.n_epochs_ == 2 and len(steps) == n
+
+
+@pytest.mark.parametrize("verb", ["fit", "partial_fit"])
+def test_averages_asked_for_later_begin_at_the_trained_weights(small, digits, verb):
+    X, _ = digits
+    est = small(image_shape=(8, 8), n_epochs=5, lr=1e-2, warm_start=True).fit(X)
+    trained = [p.clone() for p in est.generator_.parameters()]
+    getattr(est.set_params(ema_decay=0.9999, n_epochs=6), verb)(X)
+    for p, q in zip(est.generator_.parameters(), trained, strict=True):
+        torch.testing.assert_close(p, q, atol=5e-3, rtol=0)  # 10 steps of 1e-2, at 1e-4 each
+
+
+def test_a_warm_start_writes_checkpoints_of_its_own(small, digits, tmp_path, steps, monkeypatch):
+    X, _ = digits
+    settings = {"image_shape": (8, 8), "checkpoint_dir": tmp_path, "checkpoint_keep": 9}
+    est = small(n_epochs=1, warm_start=True, **settings).fit(X[:150])
+    whole = small(n_epochs=1, warm_start=True, image_shape=(8, 8)).fit(X[:150])
+    whole.set_params(n_epochs=4).fit(X)
+    with monkeypatch.context() as patch:
+        interrupted_at(patch, 2 * 10 * 2 + 7)
+        with pytest.raises(KeyboardInterrupt):
+            est.set_params(n_epochs=4).fit(X)
+    assert est.n_epochs_ == 1
+    assert len(list(tmp_path.rglob("*.pt"))) == 1 + 2
+    n = len(steps)
+    assert same(est.fit(X), whole) and len(steps) - n == 10 * 2
+    # A fit of these rows alone is another one, and starts anew.
+    with pytest.warns(UserWarning, match="starting anew.*goes_on_from="):
+        fresh = small(n_epochs=4, **settings).fit(X)
+    assert same(fresh, small(n_epochs=4, image_shape=(8, 8)).fit(X))
 
 
 # ------------------------------------------------------------------ partial_fit
@@ -264,6 +306,126 @@ def test_other_data_and_versions_are_refused(small, digits, tmp_path, monkeypatc
         est.fit(X)
 
 
+def _networks_with(activation):
+    def critic(input_shape, norm):
+        layers = torch.nn.Linear(64, 8), activation(), torch.nn.Linear(8, 1)
+        return torch.nn.Sequential(torch.nn.Flatten(), *layers)
+
+    return critic
+
+
+def scaled_critic(input_shape, norm, factor):
+    layers = torch.nn.Linear(64, 8), torch.nn.LeakyReLU(factor), torch.nn.Linear(8, 1)
+    return torch.nn.Sequential(torch.nn.Flatten(), *layers)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "equal", "other"),
+    [
+        ("random_state", lambda: np.random.RandomState(1), lambda: np.random.RandomState(1),
+         lambda: np.random.RandomState(2)),
+        ("discriminator", lambda: _networks_with(torch.nn.ReLU),
+         lambda: _networks_with(torch.nn.ReLU), lambda: _networks_with(torch.nn.Tanh)),
+        ("discriminator", lambda: functools.partial(scaled_critic, factor=0.1),
+         lambda: functools.partial(scaled_critic, factor=0.1),
+         lambda: functools.partial(scaled_critic, factor=0.5)),
+    ],
+    ids=["RandomState", "closure", "partial"],
+)  # fmt: skip
+def test_what_a_parameter_does_tells_fits_apart(small, digits, tmp_path, name, value, equal, other):
+    X, _ = digits
+    settings = {"image_shape": (8, 8), "checkpoint_dir": tmp_path, "resume": "must"}
+    small(image_shape=(8, 8), checkpoint_dir=tmp_path, **{name: value()}).fit(X)
+    small(**settings, **{name: equal()}).fit(X)
+    with pytest.raises(ValueError, match=f"{name}=.* there, .* now"):
+        small(**settings, **{name: other()}).fit(X)
+
+
+def test_a_function_is_described_alike_in_another_process():
+    """Constants may be sets of strings, whose order differs from process to process."""
+    code = (
+        "from skgan.engine.identity import describe\n"
+        "def f(x, y=(1, 'a')):\n    return x in {'p', 'q', 'r', 's'}, lambda: x\n"
+        "class C:\n    def __init__(self): self.a = 1\n"
+        "print(describe(f), describe(C()))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": str(seed)},
+            check=True, capture_output=True, text=True,
+        ).stdout
+        for seed in (1, 2, 3)
+    }  # fmt: skip
+    assert len(said) == 1 and "0x" not in said.pop()
+
+
+def test_fits_of_fewer_epochs_share_the_folder(small, digits, tmp_path, steps):
+    X, _ = digits
+    settings = {"image_shape": (8, 8), "checkpoint_dir": tmp_path}
+    small(n_epochs=5, **settings).fit(X)
+    short = small(n_epochs=2, **settings).fit(X)
+    assert short.n_epochs_ == 2 and same(short, small(image_shape=(8, 8), n_epochs=2).fit(X))
+    names = sorted(p.name for p in tmp_path.rglob("*.pt"))
+    assert names == [f"epoch-00000{i}.pt" for i in (1, 2, 4, 5)]
+    n = len(steps)
+    small(n_epochs=5, **settings).fit(X)
+    assert len(steps) == n
+    with pytest.raises(ValueError, match="resume='must'"):
+        small(n_epochs=1, **settings).set_params(checkpoint_keep=1, resume="must",
+                                                 random_state=7).fit(X)  # fmt: skip
+
+
+def test_never_resuming_leaves_checkpoints_of_the_new_training(small, digits, tmp_path):
+    X, _ = digits
+    settings = {"image_shape": (8, 8), "checkpoint_dir": tmp_path}
+    small(n_epochs=6, **settings).fit(X)
+    small(n_epochs=4, resume="never", **settings).fit(X)
+    assert sorted(p.name for p in tmp_path.rglob("*.pt")) == ["epoch-000003.pt", "epoch-000004.pt"]
+
+
+def test_files_of_others_are_passed_over(small, digits, tmp_path):
+    X, _ = digits
+    est = small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
+    (folder,) = tmp_path.iterdir()
+    for i, content in enumerate([{"w": torch.ones(2)}, torch.ones(3), {"identity": 1, "state": 2}]):
+        torch.save(content, folder / f"zz{i}.pt")
+    again = small(image_shape=(8, 8), checkpoint_dir=tmp_path, resume="must").fit(X)
+    assert same(est, again)
+    with pytest.warns(UserWarning, match="starting anew.*lr="):
+        small(image_shape=(8, 8), checkpoint_dir=tmp_path, lr=1e-3).fit(X)
+
+
+def test_a_checkpoint_that_vanishes_is_passed_over(small, digits, tmp_path, monkeypatch):
+    """Another process drops old ones meanwhile."""
+    X, _ = digits
+    small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
+    monkeypatch.setattr(Path, "glob", lambda self, _pattern: [self / "gone" / "epoch-000001.pt"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small(image_shape=(8, 8), checkpoint_dir=tmp_path, lr=1e-3).fit(X)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", 5])
+def test_a_folder_that_cannot_be_is_said_before_training(small, digits, tmp_path, steps, place):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / place if isinstance(place, str) else place
+    with pytest.raises(ValueError, match=r"checkpoint_dir=.*(cannot be written to|must be a path)"):
+        small(image_shape=(8, 8), checkpoint_dir=folder, checkpoint_every=9).fit(digits[0])
+    assert not steps
+
+
+def test_a_full_disk_warns_and_training_goes_on(small, digits, tmp_path, monkeypatch):
+    X, _ = digits
+
+    def full_disk(_path, _content):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("skgan.engine.checkpoint.write_atomically", full_disk)
+    with pytest.warns(UserWarning, match="could not be written .*no space"):
+        est = small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
+    assert same(est, small(image_shape=(8, 8)).fit(X))
+
+
 def test_a_broken_checkpoint_is_passed_over(small, digits, tmp_path, steps):
     X, _ = digits
     whole = small(image_shape=(8, 8), n_epochs=3, checkpoint_dir=tmp_path).fit(X)
@@ -314,20 +476,47 @@ def test_resume_must_needs_a_folder(small, digits):
 
 def test_ctrl_c_with_stop_leaves_a_usable_fit(small, digits, monkeypatch):
     X, _ = digits
-    update, count = Players.update, []
-
-    def pressing(self, **named):
-        count.append(1)
-        if len(count) == 27:
-            os.kill(os.getpid(), signal.SIGINT)
-        update(self, **named)
-
-    monkeypatch.setattr(Players, "update", pressing)
+    count = press_at(monkeypatch, 27)
     before = signal.getsignal(signal.SIGINT)
     est = small(image_shape=(8, 8), n_epochs=10, on_interrupt="stop").fit(X)
     assert est.n_epochs_ == 1 and len(count) == 28  # the step under way is played to its end
     assert np.isfinite(est.transform(X)).all()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(("at", "epochs"), [(40, 2), (39, 1)])
+def test_an_epoch_that_was_played_to_its_end_counts(small, digits, monkeypatch, at, epochs):
+    """10 minibatches an epoch, two updates each: Ctrl-C in the last update, and in front of it."""
+    X, _ = digits
+    press_at(monkeypatch, at if epochs == 2 else at - 1)
+    est = small(image_shape=(8, 8), n_epochs=10, on_interrupt="stop").fit(X)
+    assert est.n_epochs_ == len(est.history_) == epochs
+
+
+def press_at(monkeypatch, n_updates):
+    update, count = Players.update, []
+
+    def pressing(self, **named):
+        count.append(1)
+        if len(count) == n_updates:
+            os.kill(os.getpid(), signal.SIGINT)
+        update(self, **named)
+
+    monkeypatch.setattr(Players, "update", pressing)
+    return count
+
+
+def test_ctrl_c_behind_the_training_with_stop_loses_nothing(small, digits, monkeypatch):
+    X, _ = digits
+    measure = Training._measure_batchnorm
+
+    def pressing(self, *args):
+        os.kill(os.getpid(), signal.SIGINT)
+        measure(self, *args)
+
+    monkeypatch.setattr(Training, "_measure_batchnorm", pressing)
+    est = small(image_shape=(8, 8), on_interrupt="stop").fit(X)
+    assert est.n_epochs_ == 2 and np.isfinite(est.transform(X)).all()
 
 
 CHILD = """

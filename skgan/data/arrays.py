@@ -78,9 +78,16 @@ class DataFormat:
         return self.tensor(rows).sub_(shift).div_(scale).float()
 
     def decode(self, x: Tensor) -> np.ndarray:
-        """What networks make -> rows in the layout, range and type that X had at fit."""
+        """What networks make -> rows in the layout and range that X had at fit.
+
+        Of type uint8 where X was; else float32, or for tables float64 where float32 could not hold
+        X's numbers.
+        """
         shift, scale = self.scaling()
-        x = (x.detach().cpu() * scale + shift).float()
+        x = x.detach().cpu() * scale + shift
+        if self.image_shape is None:
+            x = x.numpy().astype(np.result_type(self.dtype, np.float32))
+        x = torch.as_tensor(x)
         if self.channels_last:
             x = x.permute(0, 2, 3, 1)
         rows = x.reshape(-1, *self.row_shape).numpy()
@@ -271,8 +278,8 @@ def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
         raise ValueError("X contains NaN or infinity: leave out or repair these images.")
     for usual_low, usual_high in USUAL_RANGES:
         inside = usual_low <= low and high <= usual_high
-        # Without the second condition 0..16 would be taken for 0..255.
-        if inside and high > (usual_low + usual_high) / 2:
+        # Without these conditions 0..16 would be taken for 0..255, and 0..0.4 for -1..1.
+        if inside and high > (usual_low + usual_high) / 2 and (low < 0 or usual_low == 0):
             return usual_low, usual_high
     return (low, high) if high > low else (low, low + 1.0)
 
@@ -292,5 +299,5 @@ def _column_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = sum(c.sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
     square = sum(np.square(c - mean).sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
     scale = np.sqrt(square)
-    scale[scale <= 1e-12 * np.maximum(1.0, np.abs(mean))] = 1.0
+    scale[scale <= 1e-12 * np.abs(mean)] = 1.0  # no more than the mean's rounding
     return mean, scale

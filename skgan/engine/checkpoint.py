@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import pickle
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
         "rng": players.rng.get_state(),
         "nets": {role: _cpu(net.state_dict()) for role, net in players.nets.items()},
         "ema": {role: _cpu(dict(enumerate(mean))) for role, mean in players.ema.items()},
+        "optimizer": _optimizer_of(players),
         "optimizers": {
             role: {
                 i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()
@@ -49,7 +51,7 @@ def from_networks(
         "history": history,
         "rng": torch.Generator().manual_seed(seed + n_steps).get_state(),
         "nets": {role: _cpu(net.state_dict()) for role, net in nets.items()},
-        "ema": {role: _cpu(dict(enumerate(net.parameters()))) for role, net in nets.items()},
+        "ema": {role: {} for role in nets},
         "optimizers": {role: {} for role in nets},
         "n_updates": dict.fromkeys(nets, 0),
         "n_steps": n_steps,
@@ -59,19 +61,15 @@ def from_networks(
 def put_back(players: Players, history: list[dict[str, float]], state: State | bytes) -> int:
     """The inverse of `take`, into players just built for the same networks; returns the seed."""
     state = decode(state) if isinstance(state, bytes) else state
-    shapes = {r: [tuple(v.shape) for v in n.state_dict().values()] for r, n in players.nets.items()}
-    saved = {r: [tuple(v.shape) for v in n.values()] for r, n in state["nets"].items()}
-    if shapes != saved:
-        raise ValueError(
-            "the networks are not those of the training that is to go on: keep generator, "
-            "discriminator, norm and latent_dim, or start anew with warm_start=False."
-        )
+    _check_same(players, state)
     history[:] = [dict(row) for row in state["history"]]
     players.rng.set_state(state["rng"])
     for role, net in players.nets.items():
         net.load_state_dict(state["nets"][role])
-        for mean, saved in zip(players.ema[role], state["ema"][role].values(), strict=False):
-            mean.copy_(saved)
+        # Averages that were not asked for before begin at the weights.
+        means = list(state["ema"][role].values()) or players.parameters[role]
+        for mean, weights in zip(players.ema[role], means, strict=bool(players.ema[role])):
+            mean.copy_(weights.detach())
     for seat, saved in state["optimizers"].items():
         optimizer = players.optimizer(seat)
         groups = optimizer.state_dict()["param_groups"]  # rates are set by the loop
@@ -81,6 +79,29 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
     players.n_steps = state["n_steps"]
     players.settle_buffers()
     return state["seed"]
+
+
+def _check_same(players: Players, state: State) -> None:
+    """Raise where the networks or their optimizers are not those of the state."""
+    now = {r: [tuple(v.shape) for v in n.state_dict().values()] for r, n in players.nets.items()}
+    then = {r: [tuple(v.shape) for v in n.values()] for r, n in state["nets"].items()}
+    other = [role for role in {**then, **now} if now.get(role) != then.get(role)]
+    if other:
+        raise ValueError(
+            "the networks are not those of the training that is to go on: "
+            f"{', '.join(map(repr, other))} differ. Keep the parameters that they are built by, "
+            "or start anew with warm_start=False."
+        )
+    name, before = _optimizer_of(players), state.get("optimizer")
+    if before not in (None, name):
+        raise ValueError(
+            f"optimizer: {name} cannot go on from what {before} remembers. Keep optimizer as it "
+            "was, or start anew with warm_start=False."
+        )
+
+
+def _optimizer_of(players: Players) -> str:
+    return type(next(iter(players.optimizers.values()))).__name__
 
 
 def encode(state: State) -> bytes:
@@ -122,18 +143,24 @@ class Checkpoints:
         name = f"{self.identity['estimator']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         self.folder = self.root / name
         self.keep = keep
+        self.begun_anew = False
 
-    def find(self, resume: str) -> State | None:
+    def find(self, resume: str, n_epochs: int, instead: Any = None) -> Any:
         """The newest state of this fit, if `resume` ("auto", "never", "must") wants one.
 
-        Files that a kill or a full disk has left unreadable are passed over.
+        States of more than `n_epochs`, and files that a kill or a full disk has left unreadable,
+        are passed over. `instead`, if given, is a state that the fit can go on from as well.
         """
+        self.begun_anew = resume == "never"
         if resume == "never":
-            return None
+            return instead
         for path in _newest_first(self.folder):
             found = _read(path)
-            if found is not None and found["identity"] == self.identity:
+            ours = found is not None and found["identity"] == self.identity
+            if found is not None and ours and len(found["state"]["history"]) <= n_epochs:
                 return found["state"]
+        if instead is not None:
+            return instead
         difference = self._difference()
         if resume == "must":
             raise ValueError(
@@ -152,7 +179,7 @@ class Checkpoints:
         """How the newest checkpoint of any other fit differs from what is asked for."""
         for path in _newest_first(self.root, "*/*"):
             found = _read(path)
-            if found is None:
+            if found is None or found["identity"] == self.identity:
                 continue
             theirs = found["identity"]
             names = [
@@ -162,24 +189,58 @@ class Checkpoints:
             return f" ({path.parent.name} has {'; '.join(parts)})"
         return None
 
+    def open(self) -> None:
+        """Make the folder; a ValueError if it cannot be written to."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise ValueError(
+                f"checkpoint_dir={str(self.root)!r} cannot be written to ({error}): choose another "
+                "folder, or None."
+            ) from error
+
     def write(self, state: State) -> None:
-        """Write atomically: a reader sees the whole file or none; then drop the oldest ones."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        epoch = len(state["history"])
-        path = self.folder / f"epoch-{epoch:06d}{SUFFIX}"
-        write_atomically(path, encode({"identity": self.identity, "state": state}))
-        for old in _newest_first(self.folder)[self.keep :]:
-            old.unlink(missing_ok=True)
+        """Write atomically: a reader sees the whole file or none; then drop the oldest ones.
+
+        States of more epochs are another fit's, unless this one was to begin anew: they are kept.
+        A write that fails warns: training is worth more than its checkpoint.
+        """
+        path = self.folder / f"epoch-{len(state['history']):06d}{SUFFIX}"
+        try:
+            write_atomically(path, encode({"identity": self.identity, "state": state}))
+        except OSError as error:
+            warnings.warn(f"checkpoint {path} could not be written ({error}).", stacklevel=2)
+            return
+        files = _newest_first(self.folder)
+        later = [p for p in files if p.name > path.name]
+        old = [p for p in files if p.name <= path.name][self.keep :]
+        for p in old + later * self.begun_anew:
+            p.unlink(missing_ok=True)
+        self.begun_anew = False
 
 
 def _newest_first(folder: Path, pattern: str = "*") -> list[Path]:
     files = [p for p in folder.glob(pattern + SUFFIX) if not p.name.startswith(".")]
-    return sorted(files, key=lambda p: (p.name, p.stat().st_mtime), reverse=True)
+    return sorted(files, key=lambda p: (p.name, _time_of_change(p)), reverse=True)
+
+
+def _time_of_change(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process has just dropped it
+        return 0.0
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """The content of a checkpoint; None for what is none, is gone, or is broken, which warns."""
     try:
-        return decode(path.read_bytes())
+        found = decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         warnings.warn(f"checkpoint {path} cannot be read ({error}); passed over.", stacklevel=3)
         return None
+    ours = isinstance(found, dict) and {"identity", "state"} <= found.keys()
+    return found if ours and isinstance(found["identity"], dict) else None

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.seeds import global_state_from
 from .players import Players
 from .runtime import lr_factor, to_device
 
@@ -66,7 +67,7 @@ class Plan:
     arithmetic: contextlib.AbstractContextManager
     verbose: int = 0
     name: str = "fit"
-    on_interrupt: str = "raise"
+    global_noise: bool = False  # networks may draw from PyTorch's global random state
 
 
 def n_batches(n: int, batch_size: int) -> int:
@@ -88,12 +89,13 @@ def train(
     plan: Plan,
     history: list[dict[str, float]],
     after_epoch: Callable[[], bool],
+    interrupted: Callable[[], bool],
 ) -> None:
     """Play until `history` has `plan.n_epochs` rows; each epoch appends one.
 
     `step(nets, batch, update)` plays one minibatch with the networks of `players`, which `nets`
     holds as attributes. `after_epoch` is called behind each epoch and stops the training by
-    returning True.
+    returning True; so does `interrupted`, which is asked behind each minibatch.
     """
     for net in players.nets.values():
         net.train()
@@ -101,13 +103,13 @@ def train(
     def noise(kind: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda *shape: to_device(kind(shape, generator=players.rng), plan.device)
 
-    with _progress(plan, done=len(history)) as bar, _interrupts(plan.on_interrupt) as interrupted:
+    with _progress(plan, done=len(history)) as bar:
         for epoch in range(len(history), plan.n_epochs):
             started = time.perf_counter()
             players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
             order = torch.randperm(len(source), generator=players.rng).numpy()
             parts = split_rows(order, plan.batch_size)
-            for rows, x in zip(parts, source.batches(parts), strict=True):
+            for i, (rows, x) in enumerate(zip(parts, source.batches(parts), strict=True), 1):
                 x = to_device(x, plan.device)
                 players.n_steps += 1
                 batch = Batch(
@@ -115,15 +117,20 @@ def train(
                     lambda n=len(x): to_device(draw(n), plan.device),
                     noise(torch.randn), noise(torch.rand), y=_labels(source, rows, plan.device),
                 )  # fmt: skip
-                with plan.arithmetic:
+                noise_of_layers = (
+                    global_state_from(players.rng)
+                    if plan.global_noise
+                    else contextlib.nullcontext()
+                )
+                with plan.arithmetic, noise_of_layers:
                     step(nets, batch, players.update)
-                if interrupted():
+                if i < len(parts) and interrupted():
                     return
             row = _epoch_row(players, epoch + 1, len(source), time.perf_counter() - started)
             history.append(row)
             bar.update(1)
             bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.endswith("_loss")})
-            if after_epoch():
+            if after_epoch() or interrupted():
                 return
 
 
@@ -153,7 +160,7 @@ def _diverged(what: str, role: str, epoch: int, value: float) -> None:
 
 
 @contextlib.contextmanager
-def _interrupts(on_interrupt: str) -> Iterator[Callable[[], bool]]:
+def interrupts(on_interrupt: str) -> Iterator[Callable[[], bool]]:
     """A function that says whether Ctrl-C was pressed; "raise" leaves Ctrl-C as it is.
 
     With "stop" the first Ctrl-C is noted and training ends behind the minibatch under way; a

@@ -50,9 +50,7 @@ class Players:
         self.rng = rng
         self.clip_grad_norm = clip_grad_norm
         self.penalties = dict(penalties or {})
-        self.parameters: dict[str, list[Tensor]] = {
-            role: list(net.parameters()) for role, net in self.nets.items()
-        }
+        self.parameters = {role: trainable(net) for role, net in self.nets.items()}
         _check_disjoint(self.parameters)
         self._make_optimizer = make_optimizer
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
@@ -102,7 +100,7 @@ class Players:
         torch.autograd.graph.increment_version([p for r in losses for p in self.parameters[r]])
         for role in self.nets:
             if role in losses:
-                self._buffers[role] = self._read_buffers(role)
+                self._keep_buffers(role)
             else:
                 self._put_back_buffers(role)
         for watch in self._watch.values():
@@ -206,17 +204,42 @@ class Players:
 
     def settle_buffers(self) -> None:
         """Take every network's buffers as they are now for those that `update` puts back."""
-        self._buffers = {role: self._read_buffers(role) for role in self.nets}
+        self._buffers = {role: [b.clone() for b in self._buffers_of(role)] for role in self.nets}
+        # By role: what was put back, its versions then, and what it took the place of.
+        self._set_aside: dict[str, tuple[list[Tensor], list[int], list[Tensor]]] = {}
 
-    def _read_buffers(self, role: str) -> list[Tensor]:
-        return [getattr(module, name).clone() for module, name in self._buffer_slots[role]]
+    def _buffers_of(self, role: str) -> list[Any]:
+        return [module._buffers[name] for module, name in self._buffer_slots[role]]
+
+    def _set_buffers(self, role: str, values: list[Tensor]) -> None:
+        for (module, name), value in zip(self._buffer_slots[role], values, strict=True):
+            module._buffers[name] = value
 
     def _put_back_buffers(self, role: str) -> None:
+        """As they were when the role last moved; what they are now is set aside."""
+        if not self._was_run(role):
+            return
         # A graph that is still wanted may hold the buffers of now: replace, don't overwrite.
-        for (module, name), saved in zip(
-            self._buffer_slots[role], self._buffers[role], strict=True
-        ):
-            module._buffers[name] = saved.clone()
+        moved, back = self._buffers_of(role), [b.clone() for b in self._buffers[role]]
+        self._set_buffers(role, back)
+        self._set_aside[role] = back, [b._version for b in back], moved
+
+    def _keep_buffers(self, role: str) -> None:
+        """As the pass behind the role's loss left them, also if they were put back since."""
+        if not self._was_run(role):
+            self._set_buffers(role, self._set_aside[role][2])
+        self._set_aside.pop(role, None)
+        self._buffers[role] = [b.clone() for b in self._buffers_of(role)]
+
+    def _was_run(self, role: str) -> bool:
+        """Whether buffers have moved since they were put back."""
+        if role not in self._set_aside:
+            return True
+        back, versions, _ = self._set_aside[role]
+        now = self._buffers_of(role)
+        return any(
+            a is not b or b._version != v for a, b, v in zip(now, back, versions, strict=True)
+        )
 
     def scale_lr(self, factor: float) -> None:
         """Set every learning rate to `factor` times its starting value."""
@@ -233,10 +256,15 @@ class Players:
         for role, net in nets.items():
             net.zero_grad(set_to_none=True)
             with torch.no_grad():
-                for p, mean in zip(net.parameters(), self.ema[role], strict=False):
+                for p, mean in zip(trainable(net), self.ema[role], strict=bool(self.ema[role])):
                     p.copy_(mean)
             net.eval()
         return nets
+
+
+def trainable(net: nn.Module) -> list[Tensor]:
+    """The parameters of a network that are to move."""
+    return [p for p in net.parameters() if p.requires_grad]
 
 
 def role_of(seat: str) -> str:

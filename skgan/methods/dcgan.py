@@ -44,7 +44,8 @@ class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
         where that is unambiguous, and takes flat rows as channels first.
     value_range : "auto" or (low, high), default="auto"
         Values of X that become -1 and 1. "auto": (0, 255) for uint8; for other types (0, 1),
-        (-1, 1) or (0, 255) where X fits one of them, else X's extremes in `fit`.
+        (-1, 1) or (0, 255) where X fits one of them and reaches its upper half, else X's
+        extremes in `fit`.
     latent_dim : int, default=100
         Dimension of z.
     latent : {"uniform", "normal"}, default="uniform"

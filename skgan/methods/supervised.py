@@ -41,7 +41,8 @@ class SupervisedFeatures(ClassificationMixin, BaseGAN):
         where that is unambiguous, and takes flat rows as channels first.
     value_range : "auto" or (low, high), default="auto"
         Values of X that become -1 and 1. "auto": (0, 255) for uint8; for other types (0, 1),
-        (-1, 1) or (0, 255) where X fits one of them, else X's extremes in `fit`.
+        (-1, 1) or (0, 255) where X fits one of them and reaches its upper half, else X's
+        extremes in `fit`.
     classifier : str, spec, callable or Module, default="auto"
         "auto" is "dcgan" for images and "mlp" for tables; "faces64", "imagenet32" and "svhn32"
         are the networks of DCGAN's released code, "mao32" those of Mao et al., "marta256" MARTA

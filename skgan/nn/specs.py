@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.seeds import global_state_from
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .init import build_seeded
 from .joint import UnaryDiscriminator
@@ -312,9 +313,8 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
             f"{role}={choice!r} is none of: a name ({', '.join(('auto', *NAMED_SPECS))}), a spec "
             "such as DCGANSpec(width=64), a callable that returns a module, or a torch.nn.Module."
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(int(torch.randint(2**31, (), generator=rng)))
-        net = choice(**keywords)
+    with global_state_from(rng):
+        net = copy.deepcopy(choice(**keywords))
     if not isinstance(net, nn.Module):
         raise TypeError(f"{role}={choice!r} returned {type(net).__name__}, not a torch.nn.Module.")
     return _check_shapes(role, net, **keywords)
@@ -333,13 +333,13 @@ def spec_of(role: str, choice: Any, shape: tuple[int, ...]) -> Any:
 @torch.no_grad()
 def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
     """Pass a dummy batch of two rows through a network that a user brought."""
-    if not any(True for _ in net.parameters()):
+    if not any(p.requires_grad for p in net.parameters()):
         raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
     shapes, expected = _dummy_shapes(role, **keywords)
     rows = " and ".join(map(str, shapes))
     was_training = net.training
-    parameter = next(net.parameters())
-    dummies = [torch.zeros(s, device=parameter.device, dtype=parameter.dtype) for s in shapes]
+    device = next(net.parameters()).device
+    dummies = [torch.zeros(s, device=device) for s in shapes]
     try:
         out = net.eval()(*dummies)
     except (RuntimeError, TypeError) as error:

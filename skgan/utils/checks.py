@@ -5,6 +5,8 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raise unless `value` is one of `choices`."""
@@ -17,7 +19,7 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 
 def check_flag(name: str, value: Any) -> None:
     """Raise unless `value` is True or False (NumPy's own included)."""
-    if str(value) not in ("True", "False"):
+    if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name}={value!r} must be True or False.")
 
 

@@ -302,6 +302,24 @@ def test_learning_rates_scale_from_their_own_starts():
     assert lr == {"generator": 0.25, "discriminator": 1.0}
 
 
+def test_the_buffers_of_a_pass_that_several_updates_use_are_kept():
+    nets = make_nets()
+    players = play(nets)
+    ((x, z),) = batches(1)
+    D, G = nets["discriminator"], nets["generator"]
+    alone = copy.deepcopy(G)
+    fake, _ = G(z), alone(z)
+    players.update(discriminator=d_loss(D, x, fake))
+    players.update(discriminator=d_loss(D, x, fake.detach()))
+    players.update(generator=g_loss(D, fake))
+    assert all(map(torch.equal, G.buffers(), alone.buffers()))
+    assert G[1].num_batches_tracked == 1
+    # Of two passes the one counts that G's own loss is of.
+    players.update(discriminator=d_loss(D, x, G(z)))
+    players.update(generator=g_loss(D, G(z)))
+    assert G[1].num_batches_tracked == 2
+
+
 def test_the_critic_is_watched_and_penalised():
     nets = make_nets()
     seen = {}

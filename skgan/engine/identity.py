@@ -1,0 +1,104 @@
+"""What makes two fits the same one, so that one may go on from the other's checkpoint."""
+
+import contextlib
+import functools
+import hashlib
+import inspect
+from types import CodeType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+# What may differ between a checkpoint and the fit that goes on from it.
+FREE = (
+    "n_epochs", "verbose", "device", "transform_batch_size", "checkpoint_dir", "checkpoint_every",
+    "checkpoint_keep", "resume", "on_interrupt", "warm_start",
+)  # fmt: skip
+
+
+def identity(
+    estimator: Any, data: str, n_epochs: int, version: str, state: bytes | None = None
+) -> dict[str, str]:
+    """What must be equal for one fit to go on from another's checkpoint, in words.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    data : str
+        A digest of the rows.
+    n_epochs : int
+        In all.
+    version : str
+    state : bytes or None
+        What a warm start goes on from.
+    """
+    p = {k: v for k, v in estimator.get_params(deep=False).items() if k not in FREE}
+    if p["lr_decay"] is not None:
+        p["n_epochs"] = n_epochs  # the schedule depends on the total
+    described = {k: describe(v) for k, v in sorted(p.items())}
+    if state is not None:
+        described["goes_on_from"] = _digest(state)
+    return {"estimator": type(estimator).__name__, "skgan": version, "data": data, **described}
+
+
+def describe(value: Any) -> str:
+    """The value in words that are the same in another process.
+
+    Of a module the words depend on its weights; of a function on its code, defaults and closure,
+    not on the functions it calls; of a class on its name alone.
+    """
+    if isinstance(value, nn.Module):
+        weights = (
+            name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+            for name, tensor in value.state_dict().items()
+        )
+        return f"{type(value).__name__} {_digest(repr(value).encode(), *weights)}"
+    if isinstance(value, functools.partial):
+        given = [value.func, *value.args, *(x for kv in sorted(value.keywords.items()) for x in kv)]
+        return f"partial({', '.join(map(describe, given))})"
+    if inspect.isroutine(value) or inspect.isclass(value):
+        return " ".join([f"{value.__module__}.{value.__qualname__}", *_code_of(value)])
+    if isinstance(value, np.random.RandomState):
+        parts: Any = value.get_state()
+        return f"RandomState {_digest(repr([np.asarray(p).tolist() for p in parts]).encode())}"
+    if type(value).__repr__ is object.__repr__:  # which would say where it is in memory
+        return (
+            f"{type(value).__module__}.{type(value).__qualname__} {getattr(value, '__dict__', '')}"
+        )
+    return repr(value)
+
+
+def _code_of(function: Any) -> list[str]:
+    """A digest of what a function of Python does; nothing for classes and functions of C."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    if not inspect.isfunction(function):
+        return []
+    enclosed = []
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # an empty cell
+            value = cell.cell_contents
+            # Of a function the code only: it may enclose itself.
+            enclosed.append(
+                _words(value.__code__) if inspect.isfunction(value) else describe(value)
+            )
+    given = function.__defaults__, function.__kwdefaults__, enclosed
+    return [_digest(repr([given, _words(function.__code__)]).encode())]
+
+
+def _words(code: CodeType) -> list[Any]:
+    def word(constant: Any) -> Any:
+        if isinstance(constant, CodeType):
+            return _words(constant)
+        # The order of a set differs from process to process.
+        return sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)
+
+    return [code.co_code, code.co_names, *map(word, code.co_consts)]
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]
