@@ -43,7 +43,8 @@ class ClassificationMixin(ClassifierMixin):
             Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
         y : array-like of shape (n,)
             Labels: whole numbers or strings, of at least two classes. -1 means unlabelled where
-            at least two other classes are present.
+            at least two other classes are present. Where such rows are left out, the others are
+            copied.
 
         Returns
         -------

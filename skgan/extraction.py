@@ -1,8 +1,6 @@
 """What networks say of rows, batch by batch: into memory, into a file, or one by one."""
 
-import contextlib
 import copy
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from .data.arrays import ArraySource
 from .engine import runtime
 from .nn.heads import ScaledExtractor
 from .settings import resolve_transform_batch_size
+from .utils.files import replacing
 
 
 class FeatureExtraction(TransformerMixin):
@@ -32,6 +31,11 @@ class FeatureExtraction(TransformerMixin):
     precision_: str
     input_shape_: tuple[int, ...]
     transform_batch_size: int | str
+
+    @property
+    def n_features_out_(self) -> int:
+        """Number of features, by the parameters as they are now."""
+        return self._extractor(self._nets()).n_features
 
     def transform(self, X):
         """Features of X.
@@ -81,13 +85,8 @@ class FeatureExtraction(TransformerMixin):
         if path.suffix != ".npy":
             raise ValueError(f"path={str(path)!r} must end in '.npy'.")
         n, parts = self._stream(self._extractor, X)
-        unfinished = path.with_name(path.name + ".part")
-        try:
+        with replacing(path) as unfinished:
             _write(unfinished, n, parts)
-            os.replace(unfinished, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                unfinished.unlink()
         return np.load(path, mmap_mode="r")
 
     def _apply(self, pick: Callable[[Any], Callable[[Tensor], Tensor]], X) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils import check_array
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
@@ -85,13 +86,14 @@ class ReconstructionMixin:
             In the layout, value range and (for uint8) type of the X of `fit`.
         """
         nets = self._nets()
-        z = torch.from_numpy(np.asarray(X, np.float32))
         k = self._extractor(nets).n_features  # `output` may have been set after `fit`
-        if z.ndim != 2 or z.shape[1] != k:
+        if np.ndim(X) != 2 or np.shape(X)[1] != k:
             raise ValueError(
-                f"X of shape {tuple(z.shape)} holds no codes: (n, {k}) is expected, as transform "
+                f"X of shape {np.shape(X)} holds no codes: (n, {k}) is expected, as transform "
                 "gives them."
             )
+        # A copy: PyTorch warns of arrays that it may not write to.
+        z = torch.from_numpy(check_array(X, dtype=np.float32, copy=True))
         rows = [self._decode(nets, part.to(self._device())).float().cpu() for part in z.split(512)]
         return self._format.decode(torch.cat(rows))
 

@@ -39,7 +39,8 @@ class Training:
     ):  # fmt: skip
         self.estimator, self.source = estimator, source
         self.device = runtime.resolve_device(estimator.device)
-        self.seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        self.seed = processes.from_first(seed)
         rng = torch.Generator().manual_seed(self.seed)
         nets = estimator._build(source.format.shape, rng)
         # Layers of a network that a user brought may draw from the global random state.
@@ -140,7 +141,6 @@ class Training:
         for role, net in nets.items():
             setattr(e, e._place(role), net)
         e._roles, e._seed = tuple(nets), self.seed
-        e.n_features_out_ = self.features.n_features
         e.history_ = [dict(row) for row in self.history]
         e.n_epochs_, e.n_steps_ = len(self.history), self.players.n_steps
         e.n_threads_, e.precision_ = torch.get_num_threads(), self.precision

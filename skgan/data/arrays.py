@@ -85,12 +85,11 @@ class DataFormat:
         """
         shift, scale = self.scaling()
         x = x.detach().cpu() * scale + shift
-        if self.image_shape is None:
-            x = x.numpy().astype(np.result_type(self.dtype, np.float32))
-        x = torch.as_tensor(x)
         if self.channels_last:
             x = x.permute(0, 2, 3, 1)
         rows = x.reshape(-1, *self.row_shape).numpy()
+        if self.image_shape is None:
+            rows = rows.astype(np.result_type(self.dtype, np.float32))
         if self.dtype == "uint8":
             return np.clip(np.rint(rows), 0, 255).astype(np.uint8)
         return rows
@@ -140,7 +139,10 @@ class ArraySource:
         return len(self.X)
 
     def batch(self, rows: np.ndarray | slice) -> Tensor:
-        return self.format.encode(np.asarray(self.X[rows]))
+        decoded = np.asarray(self.X[rows])
+        if isinstance(self.X, LazyImages) and decoded.dtype.kind == "f":
+            _check_finite(decoded, np.arange(len(self.X))[rows])
+        return self.format.encode(decoded)
 
     def batches(self, rows: Iterable[np.ndarray | slice]) -> Iterator[Tensor]:
         """Batches in order; images that must be decoded are decoded one batch ahead."""
@@ -282,6 +284,15 @@ def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
         if inside and high > (usual_low + usual_high) / 2 and (low < 0 or usual_low == 0):
             return usual_low, usual_high
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def _check_finite(decoded: np.ndarray, rows: np.ndarray) -> None:
+    """Raise for images that could not be looked at before they were decoded."""
+    good = np.isfinite(decoded).reshape(len(decoded), -1).all(axis=1)
+    if not good.all():
+        raise ValueError(
+            f"row {rows[good.argmin()]} of X contains NaN or infinity: leave out or repair it."
+        )
 
 
 def _chunks(X: np.ndarray):

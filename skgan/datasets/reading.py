@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def open_parts(name: str, subset: str, data_home, download: bool, **settings: An
             cls(home, download=bool(download), **settings, **keywords)
             for keywords in reader.subsets[subset]
         ]
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ValueError, AssertionError, EOFError, UnpicklingError) as error:
         if download:
             raise  # torchvision says which address failed
         raise FileNotFoundError(
@@ -136,6 +137,11 @@ def load_arrays(
     if reader.axes is not None:
         data = data.transpose(reader.axes)  # a view: every image stays in one piece of memory
     target = _join([np.asarray(_labels(part), np.int64) for part in parts])
+    if len(data) != len(target):
+        raise FileNotFoundError(
+            f"{reader.cls}, subset={subset!r}, has {len(data)} images, but {len(target)} labels: "
+            "remove its files, and pass download=True to fetch them anew."
+        )
     names = reader.names or parts[0].classes
     return make_bunch(name, subset, data, target, names, return_X_y)
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..utils.files import write_atomically
+from . import processes
 from .players import Players
 
 FORMAT = 1
@@ -27,7 +28,7 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
     return {
         "seed": seed,
         "history": [dict(row) for row in history],
-        "rng": players.rng.get_state(),
+        "rng": processes.gather(players.rng.get_state()),
         "nets": {role: _cpu(net.state_dict()) for role, net in players.nets.items()},
         "ema": {role: _cpu(dict(enumerate(mean))) for role, mean in players.ema.items()},
         "optimizer": _optimizer_of(players),
@@ -63,7 +64,8 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
     state = decode(state) if isinstance(state, bytes) else state
     _check_same(players, state)
     history[:] = [dict(row) for row in state["history"]]
-    players.rng.set_state(state["rng"])
+    several = state["rng"].ndim == 2  # processes, each with noise of its own
+    players.rng.set_state(state["rng"][processes.rank()] if several else state["rng"])
     for role, net in players.nets.items():
         net.load_state_dict(state["nets"][role])
         # Averages that were not asked for before begin at the weights.
@@ -207,6 +209,8 @@ class Checkpoints:
         States of more epochs are another fit's, unless this one was to begin anew: they are kept.
         A write that fails warns: training is worth more than its checkpoint.
         """
+        if processes.rank():
+            return  # the first one's file is all processes'
         path = self.folder / f"epoch-{len(state['history']):06d}{SUFFIX}"
         try:
             write_atomically(path, encode({"identity": self.identity, "state": state}))

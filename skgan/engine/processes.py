@@ -3,6 +3,8 @@
 `torch.autograd.grad` skips DDP's hooks, so `update` averages the gradients itself.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed
 
@@ -16,6 +18,24 @@ def world_size() -> int:
 def rank() -> int:
     """This process' number, from 0."""
     return distributed.get_rank() if world_size() > 1 else 0
+
+
+def from_first(value: int) -> int:
+    """The first process' value, in all of them."""
+    if world_size() == 1:
+        return value
+    values = [value]
+    distributed.broadcast_object_list(values)
+    return values[0]
+
+
+def gather(state: Tensor) -> Tensor:
+    """A small tensor of every process, stacked; the tensor itself where there is one process."""
+    if world_size() == 1:
+        return state
+    states: list[Any] = [None] * world_size()
+    distributed.all_gather_object(states, state)
+    return torch.stack(states)
 
 
 def average_gradients(

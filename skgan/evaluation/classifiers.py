@@ -71,8 +71,17 @@ def make_recipe(classifier: Any, param_grid: Any, seed: int) -> Recipe:
     estimator = seeded(clone(estimator), seed)
     grid = list(ParameterGrid(default_grid if param_grid is None else param_grid))
     for params in grid:  # a misspelt name shall be found now and not after training
-        clone(estimator).set_params(**params)
+        model = clone(estimator).set_params(**clone(params, safe=False))
+        if isinstance(classifier, str):
+            _try(model)
     return Recipe(name, estimator, grid)
+
+
+def _try(model: Any) -> None:
+    """Fit one of the named classifiers to a few rows, so that it refuses bad parameters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.eye(12, dtype=np.float32), np.arange(12) % 2)
 
 
 def folds(y: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

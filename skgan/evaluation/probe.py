@@ -8,12 +8,13 @@ the same network untrained are therefore judged next to it, with the same rows a
 
 import time
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
 
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_flag, check_number
 from .classifiers import SCALINGS, make_recipe
 from .leaks import Watch
 from .protocol import Protocol, draw_labels
@@ -157,6 +158,8 @@ def probe(
     check_number("n_draws", n_draws, low=1, integer=True)
     check_choice("selection", selection, ("draw", "first"))
     check_choice("on_leak", on_leak, ("raise", "warn", "ignore"))
+    check_flag("control", control)
+    _check_n_jobs(n_jobs)
     baselines = _several("baselines", baselines, BASELINES)
     named = check_extractors(extractors, baselines)
     y, y_test = _check_data(X, y, X_test, y_test)
@@ -169,7 +172,6 @@ def probe(
     _check_choosable(protocol)
     watch = Watch(on_leak)
     watch.before_fit(named, X, y, X_test, y_test)
-
     judge = partial(
         _judge, X=X, X_test=X_test, protocol=protocol, watch=watch, seed=seed, verbose=verbose
     )
@@ -227,8 +229,14 @@ def _check_data(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[np.ndarray, n
     return y, y_test
 
 
+def _check_n_jobs(n_jobs: Any) -> None:
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ValueError(f"n_jobs={n_jobs!r} must be a whole number but 0, or None.")
+
+
 def _check_budgets(n_labels: Any) -> list[int | str]:
-    given: list[Any] = [n_labels] if np.isscalar(n_labels) else list(n_labels)
+    several = [] if n_labels is None or np.isscalar(n_labels) else list(n_labels)
+    given: list[Any] = [n_labels] if np.isscalar(n_labels) else several
     if not given or len(set(given)) < len(given):
         raise ValueError(f"n_labels={n_labels!r} must be budgets that differ, such as (10, 'all').")
     for budget in given:
@@ -238,7 +246,10 @@ def _check_budgets(n_labels: Any) -> list[int | str]:
 
 
 def _several(name: str, given: Any, choices: tuple[str, ...], at_least: int = 0) -> tuple[str, ...]:
-    values = (given,) if isinstance(given, str) else tuple(given)
+    """The values given, one by one or together; None is none of them."""
+    values: tuple[Any, ...] = ()
+    if given is not None:
+        values = (given,) if np.isscalar(given) else tuple(given)
     for value in values:
         check_choice(name, value, choices)
     if len(values) < at_least or len(set(values)) < len(values):

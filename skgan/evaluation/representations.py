@@ -59,10 +59,14 @@ def untrained(estimator: Any, seed: int) -> Any:
     if isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
     params = estimator.get_params()
-    epochs = [key for key in params if key == "n_epochs" or key.endswith("__n_epochs")]
-    if not epochs or needs_labels(estimator):
+    owners = [key.removesuffix("n_epochs") for key in params if f"__{key}".endswith("__n_epochs")]
+    if not owners or needs_labels(estimator):
         return None
-    return seeded(clone(estimator).set_params(**dict.fromkeys(epochs, 0)), seed)
+    # Checkpoints of the trained network are none of its.
+    other = {"n_epochs": 0, "checkpoint_dir": None, "resume": "never"}
+    changed = {o + name: value for o in owners for name, value in other.items()}
+    changed = {key: value for key, value in changed.items() if key in params}
+    return seeded(clone(estimator).set_params(**changed), seed)
 
 
 def _twin_name(owner: str, extractors: Mapping[str, Any]) -> str:

@@ -242,9 +242,9 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         self._check_features()
         for name in ("encoder_size", "generator_size"):
             size = getattr(self, name)
-            for side in size if isinstance(size, (tuple, list)) and len(size) == 2 else [size]:
-                if side is not None:
-                    check_number(name, side, low=8, integer=True, instead="(h, w) or None")
+            pair = isinstance(size, (tuple, list)) and len(size) == 2
+            for side in () if size is None else size if pair else [size]:
+                check_number(name, side, low=8, integer=True, instead="(h, w) or None")
         if self.encoder_output == "squashed" and self.latent != "uniform":
             raise ValueError(
                 f"encoder_output='squashed' keeps codes in (-1, 1), but latent={self.latent!r} "

@@ -287,9 +287,9 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
         generator_loss = saturating_generator if self.saturating else ns_generator
 
         # Paper: the numbers of steps are not given; as in MGAN's code, one of each in turn.
-        # As many generated rows as real ones, the same number from each (table 1); batch norm
-        # needs two of each.
-        K, m = self.n_generators, max(2, len(x) // self.n_generators)
+        # As many generated rows as real ones, the same number from each (table 1), to the nearest;
+        # batch norm needs two of each.
+        K, m = self.n_generators, max(2, round(len(x) / self.n_generators))
         drawn = batch.latent(m).repeat(K, 1) if self.same_z else batch.latent(K * m)
         z, k = self._for_each_generator(drawn[:, : self.latent_dim])
         x_hat = G(z)

@@ -1,7 +1,7 @@
 """Feature extractors as plain modules: what `transform` runs and `as_module()` hands out."""
 
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -167,6 +167,46 @@ class PooledTaps(Extractor):
         return weight if weight.shape[1] == self.n_features else None
 
 
+class HeadInput(Extractor):
+    """What the last layer of any network reads, flattened: x -> (n, k).
+
+    The last layer is the linear map or convolution that runs last.
+    """
+
+    def __init__(self, net: nn.Module, input_shape: tuple[int, ...]):
+        super().__init__()
+        self.net = net
+        was_training = net.training
+        device = next(net.parameters()).device
+        net.eval()
+        with torch.no_grad():
+            self.n_features = self(torch.zeros(1, *input_shape, device=device)).shape[1]
+        net.train(was_training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        read: list[Tensor] = []
+
+        def see(_module, inputs):
+            read[:] = [inputs[0].clone()]  # it may be changed in place later
+
+        maps = [m for m in self.net.modules() if isinstance(m, _LINEAR_MAPS)]
+        handles = [m.register_forward_pre_hook(see) for m in maps]
+        try:
+            self.net(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        if not read:
+            raise ValueError(
+                f"output='penultimate': the encoder {type(self.net).__name__} runs no linear map "
+                "or convolution, whose input it could be. Use output='latent'."
+            )
+        return read[0].flatten(1).float()
+
+    def feature_names(self) -> list[str]:
+        return [f"penultimate{i}" for i in range(self.n_features)]
+
+
 class EncoderFeatures(Extractor):
     """What an encoder says of a row: its code, the layer in front of it, or several layers.
 
@@ -190,17 +230,21 @@ class EncoderFeatures(Extractor):
         super().__init__()
         self.encoder, self.output, self.size = encoder, output, taps["input_shape"][1:]
         self.latent_names, self.code = latent_names, code
-        last = {"layers": -1, "tap": "activation", "pool_grid": None, "pool": "max"}
-        chosen = taps if output == "layers" else last | {"input_shape": taps["input_shape"]}
+        self.tapped: Any = None
         if output == "latent":
             self.n_features = len(latent_names)
+            return
+        if output == "layers":
+            self.tapped = PooledTaps(encoder, **taps)
+        elif isinstance(encoder, Trunk):
+            n = encoder.head_layers  # a head that reads several layers has all of them in front
+            grid = FUSION_GRID if n > 1 else None
+            self.tapped = PooledTaps(
+                encoder, range(-n, 0), "activation", grid, "max", taps["input_shape"]
+            )
         else:
-            # A head that reads several layers at once has all of these in front of it.
-            fused = encoder.head_layers if isinstance(encoder, Trunk) else 1
-            if output == "penultimate" and fused > 1:
-                chosen |= {"layers": range(-fused, 0), "pool_grid": FUSION_GRID}
-            self.tapped = PooledTaps(encoder, **chosen)
-            self.n_features = self.tapped.n_features
+            self.tapped = HeadInput(encoder, taps["input_shape"])
+        self.n_features = self.tapped.n_features
 
     def forward(self, x: Tensor) -> Tensor:
         x = resize(x, self.size)
@@ -214,7 +258,7 @@ class EncoderFeatures(Extractor):
 def _indices(layers, n: int) -> list[int]:
     if isinstance(layers, str) and layers == "all":
         return list(range(n))
-    chosen = [layers] if isinstance(layers, int) else list(layers)
+    chosen = list(layers) if isinstance(layers, Iterable) else [layers]
     for i in chosen:
         if isinstance(i, bool) or not hasattr(i, "__index__") or not -n <= i < n:
             raise ValueError(

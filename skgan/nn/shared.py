@@ -136,10 +136,9 @@ class JoinedFeatures(Extractor):
         f = net.features(x).float()
         if self.subspace is None:
             return f
-        A = net.head.weight.detach().cpu().double()
-        P = (torch.linalg.pinv(A) @ A).to(f)
+        B = row_basis(net.head.weight).to(f)
         with torch.autocast(f.device.type, enabled=False):
-            row = f @ P
+            row = (f @ B.T) @ B
         return row if self.subspace == "row" else f - row
 
     def feature_names(self) -> list[str]:
@@ -152,6 +151,13 @@ class JoinedFeatures(Extractor):
             return None
         net: Any = next(iter(self.nets.values()))
         return net.head.weight
+
+
+def row_basis(A: Tensor) -> Tensor:
+    """An orthonormal basis (rank, d) of the row space of A (k, d), in float64 on the CPU."""
+    _, s, basis = torch.linalg.svd(A.detach().cpu().double(), full_matrices=False)
+    # What is below this is rounding, in the precision that A has.
+    return basis[s > s[0] * max(A.shape) * torch.finfo(A.dtype).eps]
 
 
 def build_branches(

@@ -80,7 +80,7 @@ class DCGANSpec(BaseEstimator):
             )
         check_choice("kernel_size", self.kernel_size, (3, 4, 5))
         if self.channels is not None:
-            channels = tuple(self.channels)
+            channels = _as_tuple("channels", self.channels, "(64, 128)")
             for c in channels:
                 check_number("channels", c, low=1, integer=True)
         else:
@@ -88,7 +88,9 @@ class DCGANSpec(BaseEstimator):
             n = _n_blocks(min(image_shape[1:])) if self.n_blocks == "auto" else self.n_blocks
             check_number("n_blocks", n, low=1, integer=True)
             channels = tuple(self.width * min(2**i, 16) for i in range(n))
-        strides = (2,) * len(channels) if self.strides is None else tuple(self.strides)
+        strides = (2,) * len(channels)
+        if self.strides is not None:
+            strides = _as_tuple("strides", self.strides, "(1, 2)")
         if len(strides) != len(channels):
             raise ValueError(
                 f"strides={strides!r} has {len(strides)} entries for {len(channels)} blocks: "
@@ -106,7 +108,7 @@ class DCGANSpec(BaseEstimator):
         for name in ("bn_affine", "z_injection"):
             check_flag(name, getattr(self, name))
         return {
-            "channels": channels, "strides": strides, "kernel_size": self.kernel_size,
+            "channels": channels, "strides": strides, "kernel_size": int(self.kernel_size),
             "bn_affine": self.bn_affine,
         }  # fmt: skip
 
@@ -231,6 +233,14 @@ class MLPSpec(BaseEstimator):
         )  # fmt: skip
 
 
+def _as_tuple(name: str, value: Any, example: str) -> tuple[Any, ...]:
+    if not isinstance(value, (tuple, list)) or not value:
+        raise ValueError(
+            f"{name}={value!r} must be a tuple with one entry a block, such as {example}, or None."
+        )
+    return tuple(value)
+
+
 def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> None:
     if latent_dim is not None and len(widths) < 2:
         raise ValueError(
@@ -322,6 +332,8 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
 
 def spec_of(role: str, choice: Any, shape: tuple[int, ...]) -> Any:
     """The spec that a name stands for; any other choice as it is."""
+    if isinstance(choice, type) and hasattr(choice, f"make_{role}"):
+        raise TypeError(f"{role}={choice!r} is a class: pass an instance, {choice.__name__}().")
     if not isinstance(choice, str):
         return choice
     check_choice(role, choice, ("auto", *NAMED_SPECS))

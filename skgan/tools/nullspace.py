@@ -130,8 +130,9 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         if isinstance(self.extractor, FrozenEstimator):
             check_is_fitted(self.extractor.estimator)
             A = _read_head(self.extractor, self.extractor)
-            features = validate_data(self, X, dtype=[np.float32, np.float64])
+            features = check_array(X, dtype=[np.float32, np.float64], estimator=self)
             _check_width(features, A, self.extractor)
+            validate_data(self, X, skip_check_array=True)
             self.extractor_ = self.extractor
         else:
             extractor, A = self._train(X, y)

@@ -1,27 +1,39 @@
 """Files that are whole or not there at all."""
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Temporary file in the same folder, fsync, rename, fsync of the folder.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new path in the same folder to write to; at the end that file takes the place of `path`.
 
-    A reader sees the old file or the whole new one, also if the process is killed meanwhile.
+    A reader sees the old file or the whole new one, also if the process is killed meanwhile, and
+    of several writers the last one wins.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
+        _sync(part, os.O_RDWR)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(path.parent, os.O_RDONLY)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file as a whole: `replacing`."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def _sync(path: Path, mode: int) -> None:
+    handle = os.open(path, mode)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -98,8 +98,38 @@ def test_decode_inverts_encode(X):
     f = learn(X)
     back = f.decode(f.encode(X))
     assert back.shape == X.shape
-    assert back.dtype == (np.uint8 if X.dtype == np.uint8 else np.float32)
+    kept = X.dtype == np.uint8 or X.ndim == 2
+    assert back.dtype == (X.dtype if kept else np.float32)
     np.testing.assert_allclose(back, X, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "back"),
+    [(np.float32, np.float32), (np.float16, np.float32), (np.int64, np.float64)],
+)
+def test_rows_of_tables_come_back_in_a_type_that_holds_their_numbers(dtype, back):
+    X = np.array([[1000, 2], [1001, 4], [1003, 6]], dtype)
+    f = learn(X)
+    assert f.decode(f.encode(X)).dtype == back
+
+
+def test_large_means_keep_their_digits():
+    X = 1.7e9 + RNG.normal(0, 10, (50, 1))
+    f = learn(X)
+    np.testing.assert_allclose(f.decode(f.encode(X)), X, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-13, 1e-30])
+def test_a_small_unit_is_no_constant_column(unit):
+    X = RNG.normal(0, 1, (100, 2)) * [unit, 1]
+    np.testing.assert_allclose(learn(X).encode(X).std(0, correction=0), 1, rtol=1e-5)
+
+
+def test_dark_images_begin_at_black():
+    dark = 0.4 * np.linspace(0, 1, 128).reshape(2, 8, 8)
+    f = learn(dark)
+    assert (f.low, f.high) == (0, pytest.approx(0.4))
+    assert [(f.low, f.high) for f in (learn(dark - 0.2), learn(dark + 0.6))] == [(-1, 1), (0, 1)]
 
 
 def test_tables_are_standardised():
