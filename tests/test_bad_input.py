@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
-from skgan import AutoencoderFeatures, BiGANEncoder, LatentRegressorEncoder
+from skgan import (
+    AutoencoderFeatures,
+    BiGANEncoder,
+    DCGANSpec,
+    LatentRegressorEncoder,
+    LazyImages,
+)
 from skgan.training import Training
 
 
@@ -46,9 +53,9 @@ BAD = {
     "n_generator": [0, 1.5],
     "gp_weight": [-1],
     "fm_weight": ["x"],
-    "layers": [[9], "first", []],
+    "layers": [[9], "first", [], 1.5, None],
     "device": ["gpu", 7.5],
-    "generator": ["resnet", 5],
+    "generator": ["resnet", 5, DCGANSpec],
     "discriminator": ["resnet", 5],
     "data_format": ["NHWC"],
     "value_range": [(1, 0), "unit"],
@@ -58,7 +65,7 @@ BAD = {
     "checkpoint_keep": [0, None],
     "resume": ["yes", "must"],
     "on_interrupt": ["ignore"],
-    "warm_start": ["yes"],
+    "warm_start": ["yes", "False", 0],
 }
 
 # One bad value each is enough for parameters whose check is the same code in every class.
@@ -86,12 +93,13 @@ ENCODERS = {
 }
 OWN = {
     BiGANEncoder: {
-        "encoder_output": ["tanh"], "play": ["both"], "norm": ["layer"], "unary": ["no", 1.5],
-        "categories": [5, (1,), ("a",)], "encoder_size": [4, (16, 4), "big"],
+        "encoder_output": ["tanh"], "play": ["both"], "norm": ["layer"],
+        "unary": ["no", 1.5, "False"],
+        "categories": [5, (1,), ("a",)], "encoder_size": [4, (16, 4), (16, None), "big"],
         "generator_size": [0],
     },
     LatentRegressorEncoder: {
-        "joint": ["no"], "regressor_weight": [-1], "play": [None], "norm": ["layer"],
+        "joint": ["no", "False"], "regressor_weight": [-1], "play": [None], "norm": ["layer"],
     },
     AutoencoderFeatures: {"loss": ["l3"], "noise": [-1], "dropout": [1.0, -0.5]},
 }  # fmt: skip
@@ -142,6 +150,19 @@ def test_nan_and_infinity(small, no_training, value, shape):
 def test_image_shape_says_both_numbers(small, no_training):
     with pytest.raises(ValueError, match=r"784.*\b100\b"):
         small(image_shape=(28, 28)).fit(np.zeros((10, 100)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_among_images_that_are_decoded_later(small, value):
+    x = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    good = small(value_range=(0, 1), n_epochs=0).fit(x.numpy())
+    x[7, 0, 3, 3] = value
+    images = LazyImages(TensorDataset(x))
+    for use in (good.transform, good.score_samples, small(value_range=(0, 1)).fit):
+        with pytest.raises(ValueError, match="row 7 of X contains NaN or infinity"):
+            use(images)
+    with pytest.raises(ValueError, match="row 2 of X contains"):
+        good.transform(images[5:9])
 
 
 def test_one_image_is_too_few(small, no_training):
@@ -257,6 +278,57 @@ def test_callables_are_called_with_shapes_and_are_repeatable(small, digits):
     assert np.array_equal(fits[0].transform(X), fits[1].transform(X))
 
 
+def test_one_and_the_same_module_from_a_callable_is_copied(small, digits):
+    net = tiny_critic()
+    start = net[0].weight.clone()
+    est = small(image_shape=(8, 8), discriminator=lambda **_: net).fit(digits[0])
+    assert torch.equal(net[0].weight, start) and est.discriminator_ is not net
+    assert not net._forward_hooks
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_frozen_parameters_stay_as_they_are(small, digits, ema_decay):
+    net = tiny_critic()
+    net[0].requires_grad_(False)
+    settings = {"image_shape": (8, 8), "discriminator": net, "ema_decay": ema_decay}
+    est = small(warm_start=True, **settings).fit(digits[0])
+    est.set_params(n_epochs=3).fit(digits[0])
+    assert torch.equal(est.discriminator_[0].weight, net[0].weight)
+    assert not torch.equal(est.discriminator_[2].weight, net[2].weight)
+    whole = small(n_epochs=3, **settings).fit(digits[0])
+    assert torch.equal(est.discriminator_[2].weight, whole.discriminator_[2].weight)
+
+
+def test_dropout_in_a_brought_module_follows_the_seed(small, digits, tmp_path):
+    """The global state is left alone, and a fit that goes on equals one that was not cut off."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 9), nn.ReLU(), nn.Dropout(), nn.Linear(9, 1))
+    fits = []
+    for n_epochs in (3, 3, 1):
+        torch.manual_seed(len(fits))
+        before = torch.random.get_rng_state()
+        folder = tmp_path / str(len(fits))
+        settings = {"image_shape": (8, 8), "discriminator": net, "checkpoint_dir": folder}
+        fits.append(small(n_epochs=n_epochs, **settings).fit(digits[0]))
+        assert torch.equal(torch.random.get_rng_state(), before)
+    fits[2] = small(n_epochs=3, **settings).fit(digits[0])
+    assert all(torch.equal(e.discriminator_[1].weight, fits[0].discriminator_[1].weight)
+               for e in fits)  # fmt: skip
+
+
+@pytest.mark.parametrize("n_generator", [1, 2])
+def test_spectral_norm_in_a_brought_generator(small, n_generator):
+    rng, spectral = torch.Generator().manual_seed(0), nn.utils.parametrizations.spectral_norm
+    layers = [nn.Linear(4, 16), nn.Linear(16, 4)]
+    for layer in layers:
+        nn.init.normal_(layer.weight, 0, 3, generator=rng)
+    est = small(
+        generator=nn.Sequential(spectral(layers[0]), nn.ReLU(), spectral(layers[1])),
+        discriminator="mlp", latent_dim=4, n_epochs=30, lr=5e-3, n_generator=n_generator,
+    ).fit(np.random.default_rng(0).normal(size=(64, 4)))  # fmt: skip
+    for i in (0, 2):
+        assert torch.linalg.matrix_norm(est.generator_[i].weight.detach(), 2) < 1.3
+
+
 @pytest.mark.parametrize(
     ("role", "net", "words"),
     [
@@ -265,6 +337,8 @@ def test_callables_are_called_with_shapes_and_are_repeatable(small, digits):
         ("generator", nn.Linear(8, 64), ["(2, 64)", "(2, 1, 8, 8)"]),
         ("generator", nn.Linear(9, 64), ["cannot take", "(2, 8)"]),
         ("generator", nn.Identity(), ["no parameters"]),
+        ("discriminator", tiny_critic().requires_grad_(False), ["no parameters to train"]),
+        ("discriminator", tiny_critic().double(), ["cannot take", "(2, 1, 8, 8)"]),
         ("generator", lambda latent_dim, output_shape: 3, ["returned int"]),
     ],
 )

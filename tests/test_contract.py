@@ -25,6 +25,7 @@ from sklearn.utils.fixes import parse_version
 import skgan
 from skgan import DCGANSpec
 from skgan.base import BaseGAN
+from skgan.engine.batchnorm import batch_norms
 from skgan.engine.players import Players
 from skgan.training import Training
 from skgan.utils.discovery import all_estimators
@@ -62,6 +63,35 @@ BUILDERS = {
 def test_every_public_estimator_is_held_to_the_contract():
     gans = [cls for _, cls in all_estimators() if issubclass(cls, BaseGAN)]
     assert set(gans) == {cls for cls, _ in BUILDERS.values()}
+
+
+REAL_PASS = {
+    DCGAN: lambda e, nets, x: nets.discriminator(x),
+    BIGAN: lambda e, nets, x: nets.discriminator(x, e._encode(nets, x)),
+    REGRESSOR: lambda e, nets, x: (nets.discriminator(x), nets.encoder(x)),
+    AUTOENCODER: lambda e, nets, x: nets.generator(nets.encoder(x)),
+    SUPERVISED: lambda e, nets, x: nets.classifier(x),
+    MGAN: lambda e, nets, x: e._verdicts(nets, x),
+}
+
+
+@pytest.mark.parametrize("cls", REAL_PASS)
+def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
+    """One batch of all rows: a pass over it that normalises by itself finds the same again."""
+    X, y = digits
+    settings = {"n_shared_layers": 1, "share_bn": False} if cls is MGAN else {}
+    est = small(cls, image_shape=(8, 8), batch_size=len(X), **settings).fit(X, y)
+    nets = copy.deepcopy(est._nets())
+    layers = batch_norms(n for role, n in vars(nets).items() if role != "generator")
+    assert layers
+    before = [(m.running_mean.clone(), m.running_var.clone()) for m in layers]
+    for m in batch_norms(vars(nets).values()):
+        m.train().momentum = 1.0
+    with torch.no_grad():
+        REAL_PASS[cls](est, nets, est._format.encode(X))
+    for m, (mean, var) in zip(layers, before, strict=True):
+        torch.testing.assert_close(m.running_mean, mean, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
 @pytest.fixture(params=BUILDERS)

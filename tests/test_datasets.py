@@ -211,6 +211,29 @@ def test_absent_files_are_an_error_that_says_what_to_do(name, tmp_path, monkeypa
     assert not home.exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+def test_damaged_files_are_an_error_that_says_what_to_do(content, tmp_path):
+    write_mnist(tmp_path, "mnist")
+    damaged = sorted((tmp_path / READERS["mnist"].folder).glob("t10k-images*"))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(content)
+    with pytest.raises(FileNotFoundError, match="MNIST, subset='test', is not in .* or not"):
+        datasets.load_mnist(subset="test", data_home=tmp_path)
+    assert datasets.load_mnist(subset="train", data_home=tmp_path).data.ndim == 3
+
+
+def test_images_without_labels_are_damaged_data(monkeypatch):
+    import torchvision.datasets
+
+    class Half:
+        classes, data, targets = ("a", "b"), np.zeros((10, 28, 28), np.uint8), [0, 1]
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", lambda *_args, **_settings: Half())
+    with pytest.raises(FileNotFoundError, match="has 10 images, but 2 labels"):
+        datasets.load_mnist()
+
+
 def test_download_is_passed_on(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(

@@ -126,6 +126,29 @@ def test_a_million_images_take_less_than_300_mb(extractor, tmp_path):
     assert peak - output < 300, (peak, output)
 
 
+def test_two_writers_of_one_file_do_not_damage_each_other(small, digits, tmp_path, monkeypatch):
+    X, _ = digits
+    gan = small(image_shape=(8, 8), transform_batch_size=100).fit(X)
+    path, stream, begun = tmp_path / "features.npy", type(gan)._stream, []
+
+    def interrupted(self, pick, rows):
+        """Another job writes the whole file after this one's second part."""
+        n, parts = stream(self, pick, rows)
+
+        def slowly():
+            for i, part in enumerate(parts):
+                yield part
+                if i == 1 and not begun:
+                    begun.append(1)
+                    gan.transform_to(X[:150], path)
+
+        return n, slowly()
+
+    monkeypatch.setattr(type(gan), "_stream", interrupted)
+    assert np.array_equal(gan.transform_to(X, path), gan.transform(X))
+    assert begun and [p.name for p in tmp_path.iterdir()] == ["features.npy"]
+
+
 def test_memory_is_given_back_after_each_fit(small, bytes_28):
     """Networks, optimizers and graphs of earlier fits are gone: many fits hold what one does."""
 

@@ -64,8 +64,10 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
     state = decode(state) if isinstance(state, bytes) else state
     _check_same(players, state)
     history[:] = [dict(row) for row in state["history"]]
-    several = state["rng"].ndim == 2  # processes, each with noise of its own
-    players.rng.set_state(state["rng"][processes.rank()] if several else state["rng"])
+    rng = state["rng"]
+    if rng.ndim == 2:  # of several processes, each with noise of its own
+        rng = rng[processes.rank()].clone()  # `set_state` crashes on a view
+    players.rng.set_state(rng)
     for role, net in players.nets.items():
         net.load_state_dict(state["nets"][role])
         # Averages that were not asked for before begin at the weights.
@@ -209,8 +211,11 @@ class Checkpoints:
         States of more epochs are another fit's, unless this one was to begin anew: they are kept.
         A write that fails warns: training is worth more than its checkpoint.
         """
-        if processes.rank():
-            return  # the first one's file is all processes'
+        if processes.rank() == 0:
+            self._write(state)
+        processes.wait_for_all()
+
+    def _write(self, state: State) -> None:
         path = self.folder / f"epoch-{len(state['history']):06d}{SUFFIX}"
         try:
             write_atomically(path, encode({"identity": self.identity, "state": state}))

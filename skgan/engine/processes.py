@@ -38,6 +38,12 @@ def gather(state: Tensor) -> Tensor:
     return torch.stack(states)
 
 
+def wait_for_all() -> None:
+    """Until every process is here."""
+    if world_size() > 1:
+        distributed.barrier()
+
+
 def average_gradients(
     parameters: list[Tensor], gradients: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:

@@ -1,6 +1,7 @@
 """`update` against hand-written loops, and everything that docs/design.md says it holds to."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -369,7 +370,7 @@ def _average_in(rank, port, path):
     dist.destroy_process_group()
 
 
-def test_processes_average_their_gradients(tmp_path):
+def in_two_processes(function, *args):
     import socket
 
     import torch.multiprocessing as mp
@@ -377,7 +378,44 @@ def test_processes_average_their_gradients(tmp_path):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    mp.spawn(_average_in, args=(port, str(tmp_path)), nprocs=2)
+    mp.spawn(function, args=(port, *args), nprocs=2)
+
+
+def _go_on_in(rank, port, path):
+    import torch.distributed as dist
+
+    from skgan import DCGANDiscriminatorFeatures
+
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    X = torch.randn(80, 3, generator=torch.Generator().manual_seed(0)).numpy()
+
+    def fitted(n_epochs, seed=0, **settings):
+        return DCGANDiscriminatorFeatures(
+            latent_dim=4, n_epochs=n_epochs, batch_size=20, random_state=seed, **settings
+        ).fit(X)
+
+    fitted(2, checkpoint_dir=path)
+    fits = {"whole": fitted(4), "resumed": fitted(4, checkpoint_dir=path, resume="must"),
+            "unseeded": fitted(0, None)}  # fmt: skip
+    states = {k: e.discriminator_.state_dict() | e.generator_.state_dict() for k, e in fits.items()}
+    rngs = torch.load(max(Path(path).rglob("*.pt")), weights_only=True)["state"]["rng"]
+    torch.save({"rngs": rngs, **states}, f"{path}/{rank}.result")
+    dist.destroy_process_group()
+
+
+def test_processes_go_on_each_with_noise_of_its_own(tmp_path):
+    in_two_processes(_go_on_in, str(tmp_path))
+    a, b = (torch.load(tmp_path / f"{rank}.result") for rank in (0, 1))
+    assert not torch.equal(*a["rngs"])
+    for k, weight in a["whole"].items():
+        assert torch.equal(weight, a["resumed"][k]), k
+    parameters = [k for k in a["unseeded"] if "running" not in k]
+    for name in ("whole", "unseeded"):
+        assert all(torch.equal(a[name][k], b[name][k]) for k in parameters)
+
+
+def test_processes_average_their_gradients(tmp_path):
+    in_two_processes(_average_in, str(tmp_path))
     two = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     for p in net.parameters():

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
+from skgan import MLPSpec
 from skgan.evaluation import ProbeResult, probe
 from skgan.evaluation.classifiers import prepare, to_row_space
 from skgan.evaluation.representations import Pixels
@@ -292,6 +293,21 @@ def test_untrained_within_pipelines_and_for_several_extractors(data):
     assert [epochs for _, epochs, *_ in LOG] == [5, 0, 0]
 
 
+def test_the_untrained_network_takes_no_checkpoint(data, small, tmp_path):
+    X, y, X_test, y_test = data
+    spec = MLPSpec(8)
+    gan = small(generator=spec, discriminator=spec, checkpoint_dir=tmp_path, latent_dim=4)
+    rows = [a.reshape(len(a), -1) for a in (X, X_test)]
+    result = quick(gan, (rows[0], y, rows[1], y_test), baselines=("untrained",))
+    assert result.representations == ["trained", "untrained"]
+    trained, untrained = (result.summary()[i]["mean"] for i in (0, 1))
+    assert trained != untrained
+
+
+def test_no_baselines(data):
+    assert quick(Trainee(), data, baselines=None).representations == ["trained"]
+
+
 def test_a_frozen_extractor_is_used_as_it_is(data):
     fitted = Trainee(random_state=0).fit(data[0][:50])
     weights = fitted.weights_.copy()
@@ -548,6 +564,13 @@ def test_to_frame(result):
         ({"selection_rows": 7}, "selection_rows=7 must be a whole number in .8"),
         ({"scaling": ()}, r"scaling=\(\) must be one or several of"),
         ({"on_leak": "cry"}, "on_leak='cry' is unknown"),
+        ({"control": "no"}, "control='no' must be True or False"),
+        ({"n_jobs": 0}, "n_jobs=0 must be a whole number but 0"),
+        ({"n_jobs": "all"}, "n_jobs='all' must be"),
+        ({"n_labels": None}, "n_labels=None must be budgets"),
+        ({"scaling": None}, "scaling=None must be one or several of"),
+        ({"baselines": 5}, "baselines=5 is unknown"),
+        ({"param_grid": {"C": [1.0, -1.0]}, "classifier": "svm"}, "'C' parameter of LinearSVC"),
     ],
 )
 def test_bad_parameters(data, settings, message):

@@ -1,9 +1,11 @@
 """BiGAN: its claims on a problem with a known answer, its signs, its parts."""
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from torch import nn
 
@@ -56,6 +58,45 @@ def test_encoder_and_generator_invert_each_other(seed):
     assert recovery(untrained) < 0
     assert recovery(est) >= 0.95
     assert cycle_error(est, X) <= 0.2 < cycle_error(untrained, X)
+
+
+def test_ali_inverts_its_generator():
+    """ALI: the codes of an encoder with noise (Dumoulin et al. 2017)."""
+    X = linear_gaussian()
+
+    def gaussian_encoder(input_shape, n_outputs):
+        return nn.Linear(*input_shape, n_outputs)
+
+    settings = LINEAR | {"norm": "none", "n_epochs": 120, "random_state": 0}
+    settings |= {"encoder": gaussian_encoder, "encoder_output": "gaussian"}
+    untrained = BiGANEncoder(**(settings | {"n_epochs": 0})).fit(X)
+    est = BiGANEncoder(**settings).fit(X)
+    assert recovery(untrained) < 0.5
+    assert recovery(est) >= 0.95
+    assert cycle_error(est, X) <= 0.2 < cycle_error(untrained, X)
+
+
+def test_a_categorical_part_finds_clusters():
+    """Three clusters, a prior of three categories: each cluster has one of its own."""
+    rng = np.random.default_rng(0)
+    cluster = rng.integers(3, size=2000)
+    angle = 2 * np.pi * cluster / 3
+    X = 3 * np.c_[np.cos(angle), np.sin(angle)] + 0.1 * rng.normal(size=(2000, 2))
+    settings = {
+        "generator": MLPSpec(64), "encoder": MLPSpec(64), "discriminator": MLPSpec(64),
+        "latent_dim": 2, "categories": (3,), "norm": "none", "output": "latent", "lr": 1e-3,
+        "batch_size": 200, "random_state": 0, "weight_decay": 0.0,
+    }  # fmt: skip
+
+    def purity(n_epochs):
+        est = BiGANEncoder(**settings, n_epochs=n_epochs).fit(X)
+        category = est.transform(X)[:, 2:].argmax(1)
+        counts = np.zeros((3, 3))
+        np.add.at(counts, (cluster, category), 1)
+        return counts.max(0).sum() / len(X), len(set(counts.argmax(1)))
+
+    assert purity(0)[1] < 3 or purity(0)[0] < 0.9
+    assert purity(60) >= (0.95, 3)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -330,6 +371,78 @@ def test_brought_networks(small_bigan, digits):
         small_bigan(encoder=nn.Sequential(nn.Flatten(), nn.Linear(64, 5))).fit(digits[0])
     with pytest.raises(ValueError, match="n_layers=1"):
         small_bigan(discriminator=MLPSpec(8, n_layers=1)).fit(digits[0])
+
+
+class HeadFirst(nn.Module):
+    """Whose last layer is registered first, with functions for activations."""
+
+    def __init__(self, *between):
+        super().__init__()
+        self.head, self.first, self.second = nn.Linear(7, 6), nn.Linear(64, 9), nn.Linear(9, 7)
+        self.between = nn.Sequential(*between)
+
+    def forward(self, x):
+        h = self.second(torch.relu(self.first(x.flatten(1))))
+        return self.head(self.between(torch.relu(h)))
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        HeadFirst(),
+        HeadFirst(nn.BatchNorm1d(7)),
+        HeadFirst(nn.Dropout(0.2)),
+        nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 7), nn.ReLU(), nn.BatchNorm1d(7), nn.Linear(7, 6)
+        ),
+        nn.Sequential(
+            nn.Conv2d(1, 7, 3), nn.ReLU(), nn.AvgPool2d(6), nn.Flatten(), nn.Linear(7, 6)
+        ),
+        nn.Sequential(nn.Conv2d(1, 7, 8), nn.ReLU(inplace=True), nn.Conv2d(7, 6, 1), nn.Flatten()),
+    ],
+)
+def test_penultimate_of_a_brought_encoder_is_what_its_last_layer_reads(
+    small_bigan, digits, encoder
+):
+    X = digits[0]
+    est = small_bigan(encoder=encoder, n_epochs=1).fit(X)
+    F = est.transform(X)
+    assert F.shape == (300, 7) and len(set(est.get_feature_names_out())) == est.n_features_out_ == 7
+    E = est.encoder_
+    head = E.head if isinstance(E, HeadFirst) else [m for m in E if hasattr(m, "weight")][-1]
+    weight, bias = head.weight.detach().flatten(1).numpy(), head.bias.detach().numpy()
+    with torch.no_grad():
+        np.testing.assert_allclose(F @ weight.T + bias, E(est._format.encode(X)), atol=1e-5)
+        x = torch.from_numpy(X).float().view(-1, 1, 8, 8)
+        np.testing.assert_allclose(est.as_module()(x), F, atol=1e-5)
+
+
+def test_an_encoder_without_a_last_layer_is_refused(small_bigan, digits, monkeypatch):
+    class Matrix(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.A = nn.Parameter(torch.randn(64, 6, generator=torch.Generator().manual_seed(0)))
+
+        def forward(self, x):
+            return x.flatten(1) @ self.A
+
+    with pytest.raises(ValueError, match="encoder Matrix .*Use output='latent'"):
+        small_bigan(encoder=Matrix()).fit(digits[0])
+    assert small_bigan(encoder=Matrix(), output="latent").fit(digits[0]).n_features_out_ == 6
+
+
+def test_codes_that_are_none(small_bigan, bytes_28):
+    est = small_bigan(image_shape=None, output="latent").fit(bytes_28)
+    Z = est.transform(bytes_28)
+    with pytest.raises(ValueError, match="contains NaN"):
+        est.inverse_transform(np.where(Z[0, 0] < Z, np.nan, Z))
+    with pytest.raises(TypeError, match="dense"):
+        est.inverse_transform(scipy.sparse.csr_array(Z))
+    expected = est.inverse_transform(Z)
+    Z.setflags(write=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.array_equal(est.inverse_transform(Z), expected)
 
 
 def test_squashed_codes_need_a_bounded_prior(small_bigan, digits):

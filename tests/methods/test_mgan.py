@@ -6,10 +6,13 @@ import functools
 import numpy as np
 import pytest
 import torch
+from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from skgan import DCGANSpec, MGANExtractor, MLPSpec
 from skgan.engine.loop import Batch
+from skgan.nn.mlp import MLPGenerator
+from skgan.tools import NullSpaceProjector
 from tests.methods.games import alignment, one_step
 
 N_MODES = 8
@@ -305,6 +308,44 @@ def test_null_and_row_parts(small_mgan, digits, extractor):
         est.head_weight_  # noqa: B018
     with pytest.raises(AttributeError, match="head_weight_"):
         est.set_params(extractor="both", subspace=None).head_weight_  # noqa: B018
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_the_rank_of_a_head_is_told_in_its_own_precision(small_mgan, digits, rank):
+    X = digits[0]
+    est = small_mgan(extractor="classifier", n_epochs=0).fit(X)
+    rng = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(s, generator=rng) for s in ((3, rank), (rank, 16)))
+    with torch.no_grad():
+        est.classifier_.head.weight.copy_(left @ right)
+    f = est.transform(X)
+    null = NullSpaceProjector(FrozenEstimator(est)).fit(f)
+    assert null.rank_ == rank
+    parts = null.split(f)
+    for subspace, part in zip(("row", "null"), parts, strict=True):
+        est.set_params(subspace=subspace)
+        np.testing.assert_allclose(est.transform(X), part, atol=1e-5 * np.abs(f).max())
+
+
+@pytest.mark.parametrize(("n_rows", "each"), [(119, 12), (121, 12), (115, 12), (114, 11), (4, 2)])
+def test_as_many_rows_of_each_generator_as_are_nearest(n_rows, each, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(n_rows, 3))
+    made = []
+    forward = MLPGenerator.forward
+    monkeypatch.setattr(
+        MLPGenerator, "forward", lambda self, z: (made.append(len(z)), forward(self, z))[1]
+    )
+    spec = MLPSpec(4)
+    MGANExtractor(generator=spec, discriminator=spec, batch_size=200, n_epochs=1).fit(X)
+    assert made[0] == 10 * each
+
+
+def test_the_number_of_features_follows_the_parameters(small_mgan, digits):
+    est = small_mgan(extractor="classifier").fit(digits[0])
+    n = est.n_features_out_
+    assert est.set_params(extractor="both").n_features_out_ == 2 * n
+    assert est.transform(digits[0]).shape == (300, 2 * n)
+    assert not hasattr(small_mgan(), "n_features_out_")
 
 
 # ------------------------------------------------------------------ bad input

@@ -1,5 +1,6 @@
 """The convolutional family: sizes, presets, pooling, initialisation."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -126,13 +127,15 @@ def test_layers_and_taps():
     net = critic(shape, DCGANSpec(4)).eval()
     x = torch.randn(2, *shape, generator=rng())
     assert torch.equal(features(net, shape, layers=-1)(x), features(net, shape, layers=[1])(x))
+    last = features(net, shape, layers=np.int64(-1))(x)
+    assert torch.equal(last, features(net, shape, layers=-1)(x))
     conv, norm, act = (net.taps(x, tap)[1] for tap in ("conv", "norm", "activation"))
     torch.testing.assert_close(net.blocks[1].norm(conv), norm)
     torch.testing.assert_close(F.leaky_relu(norm, 0.2), act)
     for tap in ("conv", "norm"):
         out = features(net, shape, tap=tap, layers=-1, pool_grid=None)(x)
         torch.testing.assert_close(out, net.taps(x, tap)[1].flatten(1))
-    for bad in ([2], -3, [], "last", [0.5], True):
+    for bad in ([2], -3, [], "last", [0.5], 0.5, None, True):
         with pytest.raises(ValueError, match="layers="):
             features(net, shape, layers=bad)
 
@@ -196,6 +199,11 @@ def test_a_dense_family_for_tables():
         (DCGANSpec(4, kernel_size=7), "kernel_size=7"),
         (DCGANSpec(channels=(4, 8), strides=(2,)), "2 blocks"),
         (DCGANSpec(channels=(4, 8), strides=(2, 1)), "kernel_size=4"),
+        (DCGANSpec(channels=64), r"channels=64 must be a tuple"),
+        (DCGANSpec(channels=()), r"channels=\(\) must be a tuple"),
+        (DCGANSpec(channels=(4, 8), strides=2), "strides=2 must be a tuple"),
+        (DCGANSpec(4, kernel_size=4.5), "kernel_size=4.5"),
+        (DCGANSpec(4, bn_affine="False"), "bn_affine='False'"),
         (DCGANSpec(4, head_layers=9), "head_layers=9"),
         (MLPSpec(n_layers=0), "n_layers=0"),
         (MLPSpec(bn_eps=0), r"bn_eps=0 must be a number in \(0"),

@@ -383,6 +383,10 @@ def test_another_number_of_features(features):
     projector = NullSpaceProjector(frozen()).fit(features)
     with pytest.raises(ValueError, match="X has 5 features"):
         projector.transform(features[:, :5])
+    before = projector.transform(features)
+    with pytest.raises(ValueError, match="X has 5 columns"):
+        projector.fit(features[:, :5])
+    assert np.array_equal(projector.transform(features), before)  # the earlier fit is kept
 
 
 def test_bad_parameters(features):
