@@ -47,6 +47,33 @@ def batch_norm_left_in_training_mode():
     PooledTaps.forward = forgetful
 
 
+def batch_norm_measured_on_generated_rows():
+    from skgan import MGANExtractor
+
+    refresh = MGANExtractor._refresh
+
+    def generated(self, nets, x, z):
+        refresh(self, nets, x, z)
+        self._verdicts(nets, nets.generator(self._for_each_generator(z[:, : self.latent_dim])[0]))
+
+    MGANExtractor._refresh = generated
+
+
+def averages_begin_at_untrained_weights():
+    from skgan import training
+    from skgan.engine import checkpoint
+
+    put_back = checkpoint.put_back
+
+    def forgetful(players, history, state):
+        first = {role: [m.clone() for m in means] for role, means in players.ema.items()}
+        seed = put_back(players, history, state)
+        players.ema = first
+        return seed
+
+    training.checkpoint.put_back = forgetful
+
+
 def batch_norm_never_measured():
     from skgan.training import Training
 

@@ -22,6 +22,10 @@ NOTICED_BY = {
     "frozen_generator": f"{CONTRACT}::test_training_moves_every_network_and_untrained_is_its_start",
     "batch_norm_left_in_training_mode":
         f"{CONTRACT}::test_transform_does_not_depend_on_the_other_rows",
+    "batch_norm_measured_on_generated_rows":
+        f"{CONTRACT}::test_batch_norm_has_the_statistics_of_the_real_rows",
+    "averages_begin_at_untrained_weights":
+        "tests/test_going_on.py::test_averages_asked_for_later_begin_at_the_trained_weights",
     "batch_norm_never_measured": f"{CLAIMS}::test_statistics_are_those_of_the_real_rows",
     "shuffled_rows_in_transform":
         f"{CONTRACT}::test_transform_does_not_depend_on_the_other_rows",

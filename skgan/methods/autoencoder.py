@@ -65,8 +65,9 @@ class AutoencoderFeatures(ReconstructionMixin, BaseGAN):
         Share of the code's numbers that are set to zero in training; the others grow by
         1 / (1 - dropout).
     output : {"penultimate", "latent", "layers"}, default="penultimate"
-        What `transform` returns of the encoder: the layer in front of its last, the code, or
-        the layers that the next four parameters choose.
+        What `transform` returns of the encoder: the layer in front of its last (of an encoder
+        that you bring: what the linear map or convolution that runs last reads), the code, or the
+        layers that the next four parameters choose.
     layers : "all", int or sequence of int, default="all"
         Layers that `transform` returns, from 0 (shallow); negative ones count from the end.
     tap : {"activation", "norm", "conv"}, default="activation"

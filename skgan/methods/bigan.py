@@ -82,8 +82,9 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         The encoder sees images, and G makes them, at this size in pixels (sec. 3.5). What
         differs from X is resized; None is the size of X.
     output : {"penultimate", "latent", "layers"}, default="penultimate"
-        What `transform` returns of the encoder: the layer in front of its last, the code, or
-        the layers that the next four parameters choose.
+        What `transform` returns of the encoder: the layer in front of its last (of an encoder
+        that you bring: what the linear map or convolution that runs last reads), the code, or the
+        layers that the next four parameters choose.
     layers : "all", int or sequence of int, default="all"
         Layers that `transform` returns, from 0 (shallow); negative ones count from the end.
     tap : {"activation", "norm", "conv"}, default="activation"
