@@ -107,12 +107,14 @@ class FeatureExtraction(TransformerMixin):
 
         X is checked at once; the memory taken does not depend on its number of rows.
         """
-        module = pick(self._nets())
+        nets = self._nets()
+        module = pick(nets)
         source = ArraySource(self._validate(X, reset=False), self._format)
         size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_)
         rows = [slice(i, i + size) for i in range(0, len(source), size)]
         device = self._device()
-        arithmetic = runtime.arithmetic(self._precision_here(device), device)
+        precision = self._precision_here(device)
+        arithmetic = runtime.arithmetic(precision, device, vars(nets).values())
 
         def parts():
             for r, x in zip(rows, source.batches(rows), strict=True):

@@ -46,7 +46,7 @@ class Training:
         # Layers of a network that a user brought may draw from the global random state.
         self.brought = not all(hasattr(net, "recipe") for net in nets.values())
         self.precision = runtime.resolve_precision(estimator.precision, self.device, nets.values())
-        self.arithmetic = runtime.arithmetic(self.precision, self.device)
+        self.arithmetic = runtime.arithmetic(self.precision, self.device, nets.values())
         self.features = estimator._extractor(SimpleNamespace(**nets))  # raises for bad layers
         if processes.rank():
             rng.manual_seed(self.seed + processes.rank())  # equal weights, noise of its own

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ..nn.conv import Products, cpu_has_products, products_pay
+from ..nn.conv import Products, TiledConvolutions, cpu_has_products, products_pay, tiles_pay
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LR_DECAYS = (None, "linear", "exponential")
@@ -50,13 +50,16 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and cpu_has_products()
 
 
-def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
-    """The context in which networks run; weights and optimizers stay float32.
+def arithmetic(
+    precision: str, device: torch.device, nets: Iterable[nn.Module] = ()
+) -> contextlib.AbstractContextManager:
+    """The context in which these networks run; weights and optimizers stay float32.
 
     It may be entered again and again, one time after the other.
     """
     if precision == "float32":
-        return contextlib.nullcontext()
+        tiled = device.type == "cpu" and tiles_pay(nets)
+        return TiledConvolutions() if tiled else contextlib.nullcontext()
     if device.type == "cpu":
         return Products()
     return torch.autocast(device.type, dtype=torch.bfloat16)

@@ -1,12 +1,15 @@
-"""Convolutions and dense layers as bfloat16 matrix products, for CPUs with matrix units (AMX).
+"""Convolutions and dense layers as matrix products, on CPUs where these are faster.
 
-Stock bfloat16 convolutions leave those units idle in most of a GAN's layers. `windows.py` has the
-three products that serve a convolution (forward, input gradient, weight gradient) and, with the
-sides swapped, a transposed one. A dense layer is a convolution of single pixels. Weights, their
-gradients and optimizers stay float32.
+`Products` is for CPUs with matrix units (AMX): stock bfloat16 convolutions leave those idle in most
+of a GAN's layers. `windows.py` has the three products that serve a convolution (forward, input
+gradient, weight gradient) and, with the sides swapped, a transposed one. A dense layer is a
+convolution of single pixels. Weights, their gradients and optimizers stay float32.
 
-`Products` is the context in which PyTorch's own layers compute so. It decides by fixed rules on
-the layer's shape, so layers, files and method code know nothing of it.
+`TiledConvolutions` is for CPUs with AVX2 alone: float32 throughout, but wide layers of 4x4 kernels
+and stride 2 take the products of `tiles.py`, which are fewer.
+
+Both are contexts in which PyTorch's own layers compute so. They decide by fixed rules on the
+layer's shape, so layers, files and method code know nothing of them.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,14 +21,16 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
+from .tiles import TiledWeight, Tiles
 from .windows import THIN, Packed, Windows, cpu_has_products
 
-__all__ = ["Products", "cpu_has_products", "products_pay"]
+__all__ = ["Products", "TiledConvolutions", "cpu_has_products", "products_pay", "tiles_pay"]
 
 KERNELS, STRIDES = (1, 3, 4, 5), (1, 2)
 
 # Weights of a layer from which on products are worth their switching on.
 HEAVY_CONV, HEAVY_LINEAR = 2**15, 2**18
+HEAVY_TILED = 2**19
 
 
 def products_pay(nets: Iterable[nn.Module]) -> bool:
@@ -39,6 +44,20 @@ def _is_heavy(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear) and module.weight.numel() >= HEAVY_LINEAR
 
 
+def tiles_pay(nets: Iterable[nn.Module]) -> bool:
+    """Whether this CPU is one for `TiledConvolutions`, and a layer of these networks as well."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX2":
+        return False
+    return any(_is_tiled(m) for net in nets for m in net.modules())
+
+
+def _is_tiled(module: nn.Module) -> bool:
+    if not isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        return False
+    geometry = module.kernel_size, module.stride, module.padding
+    return geometry == ((4, 4), (2, 2), (1, 1)) and module.weight.numel() >= HEAVY_TILED
+
+
 # -------------------------------------------------------------------- their gradients
 
 # Which gradients a call of `autograd.grad` wants is known to its nodes alone. So each of the two
@@ -49,7 +68,10 @@ def _is_heavy(module: nn.Module) -> bool:
 
 def _first_derivatives_only() -> None:
     if torch.is_grad_enabled():  # autograd was asked for a graph of the gradient
-        raise RuntimeError("bfloat16 products have no second derivatives: set precision='float32'.")
+        raise RuntimeError(
+            "products have no second derivatives: take them under engine.runtime.full_precision, "
+            "or set precision='float32'."
+        )
 
 
 class _InputGradient(torch.autograd.Function):
@@ -94,7 +116,7 @@ class _Output(torch.autograd.Function):
         return None, *([g] * ctx.n)
 
 
-def _apply(windows: Windows, x: Tensor, weight: Tensor, packed: Packed, *, up: bool) -> Tensor:
+def _apply(windows: Any, x: Tensor, weight: Tensor, packed: Any, *, up: bool) -> Tensor:
     """Small side from large one, or with `up` the other way round, on (n, h, w, c) tensors."""
     source = x.detach()
     value = windows.large_side(source, packed) if up else windows.small_side(source, packed)
@@ -123,7 +145,44 @@ def _apply(windows: Windows, x: Tensor, weight: Tensor, packed: Packed, *, up: b
 # -------------------------------------------------------------------- PyTorch's layers
 
 
-class Products(TorchFunctionMode):
+class Layers(TorchFunctionMode):
+    """A context in which layers run as products, where there are some. Abstract."""
+
+    dtype: torch.dtype
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._packed = WeakIdKeyDictionary()
+
+    def plan(self, windows: Windows, x: Tensor, weight: Tensor) -> Any:
+        """What computes a layer's three products; None for a layer that runs on stock kernels."""
+        raise NotImplementedError
+
+    def pack(self, weight: Tensor) -> Any:
+        """A weight (c', c, k, k) as the products want it."""
+        raise NotImplementedError
+
+    def stock(self, func, args, kwargs) -> Tensor:
+        """A layer on PyTorch's own kernels."""
+        return func(*args, **kwargs)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        layer = LAYERS.get(func)
+        if layer is None:
+            return func(*args, **kwargs or {})
+        out = layer(self, *args, **kwargs or {})
+        return self.stock(func, args, kwargs or {}) if out is None else out
+
+    def packed(self, weight: Tensor) -> Any:
+        """The weight as products want it, made once after each move."""
+        found = self._packed.get(weight)
+        if found is None or found.version != weight._version:
+            found = self.pack(weight if weight.ndim == 4 else weight[:, :, None, None])
+            self._packed[weight] = found
+        return found
+
+
+class Products(Layers):
     """A context in which convolutions and dense layers run as bfloat16 products.
 
     Every layer that has no fast product (groups, dilation, other kernels, thin heads) runs in
@@ -131,9 +190,10 @@ class Products(TorchFunctionMode):
     follows autocast's rules for bfloat16. Second derivatives are an error: take them outside.
     """
 
+    dtype = torch.bfloat16
+
     def __init__(self) -> None:
         super().__init__()
-        self._packed = WeakIdKeyDictionary()
         self._autocast: list[torch.autocast] = []
 
     def __enter__(self):
@@ -145,37 +205,50 @@ class Products(TorchFunctionMode):
         super().__exit__(*error)
         self._autocast.pop().__exit__(*error)
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        layer = LAYERS.get(func)
-        if layer is None:
-            return func(*args, **kwargs or {})
-        out = layer(self, *args, **kwargs or {})
-        if out is not None:
-            return out
+    def plan(self, windows, x, weight):
+        small = weight.ndim == 2 and weight.numel() < HEAVY_LINEAR
+        return windows if not small and _is_product(x, weight) else None
+
+    def pack(self, weight):
+        return Packed(weight)
+
+    def stock(self, func, args, kwargs):
         with torch.autocast("cpu", enabled=False):
             x, *rest = args
             half = isinstance(x, Tensor) and x.dtype == torch.bfloat16
-            return func(x.float() if half else x, *rest, **kwargs or {})
+            return func(x.float() if half else x, *rest, **kwargs)
 
-    def packed(self, weight: Tensor) -> Packed:
-        """The weight as products want it, cast once after each move."""
-        found = self._packed.get(weight)
-        if found is None or found.version != weight._version:
-            found = Packed(weight if weight.ndim == 4 else weight[:, :, None, None])
-            self._packed[weight] = found
-        return found
+
+class TiledConvolutions(Layers):
+    """A context in which wide convolutions of 4x4 kernels and stride 2 run in tiles, in float32.
+
+    All else is as without it. Second derivatives of these layers are an error: take them outside.
+    """
+
+    dtype = torch.float32
+
+    def plan(self, windows, x, weight):
+        usual = (windows.kernel, windows.stride, windows.padding) == (4, 2, 1)
+        even = all(side % 2 == 0 for side in windows.small)
+        twice = windows.large == tuple(2 * side for side in windows.small)
+        heavy = weight.numel() >= HEAVY_TILED and x.dtype == torch.float32
+        fits = usual and even and twice and heavy and _is_product(x, weight)
+        return Tiles(windows.large, windows.small) if fits else None
+
+    def pack(self, weight):
+        return TiledWeight(weight)
 
 
 def _conv2d(mode, input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     k, s, p = _geometry(weight, stride, padding, dilation, groups)
-    if not k or not _is_product(input, weight, rows=weight.shape[0], columns=weight[0].numel()):
+    if not k or input.ndim != 4:
         return None
     large = tuple(input.shape[2:])
     small = tuple((side + 2 * p - k) // s + 1 for side in large)
-    if min(small) < 1:
+    windows = mode.plan(Windows(k, s, p, large, small), input, weight) if min(small) > 0 else None
+    if windows is None:
         return None
-    windows = Windows(k, s, p, large, small)
-    x = input.to(torch.bfloat16).permute(0, 2, 3, 1).contiguous()
+    x = input.to(mode.dtype).permute(0, 2, 3, 1).contiguous()
     y = _apply(windows, x, weight, mode.packed(weight), up=False)
     return _add_bias(y.permute(0, 3, 1, 2), bias)
 
@@ -184,34 +257,31 @@ def _conv_transpose2d(
     mode, input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
 ):  # fmt: skip
     k, s, p = _geometry(weight, stride, padding, dilation, groups)
-    if not k or not _is_product(input, weight, rows=weight[0].numel(), columns=weight.shape[0]):
-        return None
     extra = _square(output_padding)
-    if extra is None:
+    if not k or input.ndim != 4 or extra is None:
         return None
     small = tuple(input.shape[2:])
     large = tuple(s * (side - 1) + k - 2 * p + extra for side in small)
-    if min(large) < 1:
+    windows = mode.plan(Windows(k, s, p, large, small), input, weight) if min(large) > 0 else None
+    if windows is None:
         return None
-    windows = Windows(k, s, p, large, small)
-    x = input.to(torch.bfloat16).permute(0, 2, 3, 1).contiguous()
+    x = input.to(mode.dtype).permute(0, 2, 3, 1).contiguous()
     y = _apply(windows, x, weight, mode.packed(weight), up=True)
     return _add_bias(y.permute(0, 3, 1, 2), bias)
 
 
 def _linear(mode, input, weight, bias=None):
-    big = weight.numel() >= HEAVY_LINEAR
-    if not big or not _is_product(input, weight, rows=weight.shape[0], columns=weight.shape[1]):
+    windows = mode.plan(Windows(1, 1, 0, (1, 1), (1, 1)), input, weight)
+    if windows is None:
         return None
-    x = input.to(torch.bfloat16).reshape(-1, 1, 1, weight.shape[1])
-    y = _apply(Windows(1, 1, 0, (1, 1), (1, 1)), x, weight, mode.packed(weight), up=False)
+    x = input.to(mode.dtype).reshape(-1, 1, 1, weight.shape[1])
+    y = _apply(windows, x, weight, mode.packed(weight), up=False)
     return _add_bias(y.reshape(*input.shape[:-1], weight.shape[0]), bias, channel=-1)
 
 
-def _is_product(x: Tensor, weight: Tensor, *, rows: int, columns: int) -> bool:
+def _is_product(x: Tensor, weight: Tensor) -> bool:
     on_cpu = x.device.type == "cpu" and weight.dtype == torch.float32
-    batched = x.numel() > 0 and (weight.ndim == 2 or x.ndim == 4)
-    return on_cpu and batched and min(rows, columns) >= THIN
+    return on_cpu and x.numel() > 0 and min(len(weight), weight[0].numel()) >= THIN
 
 
 def _geometry(weight, stride, padding, dilation, groups) -> tuple[int, int, int]:
