@@ -61,6 +61,9 @@ def _weights(net: nn.Module) -> dict[str, Tensor]:
 
 def _rebuild(name: str, arguments: dict[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
     """The network of a class in `NETWORKS`, on the CPU, in eval mode."""
+    n_generators = arguments.get("n_generators") or 0
+    if n_generators > len(weights):  # each has its own; a damaged file may say any number
+        raise ValueError(f"n_generators={n_generators} with {len(weights)} tensors")
     with torch.device("meta"):
         net = NETWORKS[name](**arguments)
     net.load_state_dict(weights, assign=True)
