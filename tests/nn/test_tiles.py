@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
 from skgan.engine import runtime
-from skgan.engine.players import Players
 from skgan.nn import conv, tiles
 from skgan.nn.conv import TiledConvolutions
 from skgan.nn.tiles import Tiles
 from skgan.penalties import gradient_penalty
+from tests.nn import test_conv
 
 CPU = torch.device("cpu")
 
@@ -118,21 +118,7 @@ def test_thin_layers_of_light_weight_run_on_stock_kernels(calls):
 
 
 def game(**settings):
-    torch.manual_seed(0)
-    D = nn.Sequential(
-        nn.Conv2d(16, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1), nn.Flatten(),
-        nn.Linear(256, 1),
-    )  # fmt: skip
-    G = nn.Sequential(
-        nn.Unflatten(1, (64, 1, 1)), nn.ConvTranspose2d(64, 32, 4), nn.ReLU(),
-        nn.ConvTranspose2d(32, 16, 4, 2, 1), nn.Tanh(),
-    )  # fmt: skip
-    players = Players(
-        {"generator": G, "discriminator": D},
-        lambda _, p: torch.optim.Adam(p, lr=1e-3, fused=True),
-        rng=torch.Generator().manual_seed(0),
-        **settings,
-    )
+    G, D, players, _ = test_conv.game(None, **settings)
     return G, D, players
 
 
