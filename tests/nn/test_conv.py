@@ -20,7 +20,7 @@ from skgan import (
 from skgan.engine import checkpoint, runtime
 from skgan.engine.players import Players
 from skgan.nn import conv, windows
-from skgan.nn.conv import Products
+from skgan.nn.conv import Products, TiledConvolutions
 from skgan.nn.windows import Windows
 from skgan.penalties import gradient_penalty
 
@@ -192,9 +192,16 @@ def test_gradients_that_nobody_wants_are_not_computed(monkeypatch):
         assert [calls.count(n) for n in ("weight", "large_side", "small_side")] == [2, 2, 1]
 
 
+@pytest.fixture(params=[Products, TiledConvolutions])
+def products(request, monkeypatch):
+    """Either context; layers of any weight are wide enough for tiles."""
+    monkeypatch.setattr(conv, "HEAVY_TILED", 0)
+    return request.param()
+
+
 @pytest.mark.parametrize("role", ["discriminator", "generator"])
-def test_a_loss_from_before_a_move_is_refused(role):
-    G, D, players, products = game(Products())
+def test_a_loss_from_before_a_move_is_refused(role, products):
+    G, D, players, _ = game(products)
     with products:
         stale = F.softplus(-D(G(torch.randn(4, 64)))).mean()
         players.update(discriminator=F.softplus(D(torch.randn(4, 16, 8, 8))).mean())
@@ -213,7 +220,7 @@ def test_a_moved_weight_is_cast_anew():
     assert relative(after, D(x)) < 4 * ROUNDING
 
 
-def test_penalties_take_second_derivatives_on_stock_kernels():
+def test_penalties_take_second_derivatives_on_stock_kernels(products):
     def penalised(arithmetic):
         _, D, players, arithmetic = game(
             arithmetic,
@@ -225,11 +232,11 @@ def test_penalties_take_second_derivatives_on_stock_kernels():
             players.update(discriminator=D(fake).mean() - D(x).mean())
         return players.meters.harvest()["discriminator_penalty"]
 
-    assert penalised(Products()) == penalised(runtime.arithmetic("float32", CPU))
+    assert penalised(products) == penalised(runtime.arithmetic("float32", CPU))
 
 
-def test_second_derivatives_of_products_are_an_error():
-    _, D, _, products = game(Products())
+def test_second_derivatives_of_products_are_an_error(products):
+    _, D, _, _ = game(products)
     x = torch.randn(4, 16, 8, 8, requires_grad=True)
     with products, pytest.raises(RuntimeError, match="set precision='float32'"):
         torch.autograd.grad(D(x).sum(), x, create_graph=True)

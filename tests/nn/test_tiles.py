@@ -13,7 +13,6 @@ from skgan.engine import runtime
 from skgan.nn import conv, tiles
 from skgan.nn.conv import TiledConvolutions
 from skgan.nn.tiles import Tiles
-from skgan.penalties import gradient_penalty
 from tests.nn import test_conv
 
 CPU = torch.device("cpu")
@@ -139,16 +138,6 @@ def test_gradients_that_nobody_wants_are_not_computed(light, calls):
         assert [calls.count(n) for n in ("weight", "large_side", "small_side")] == [1, 2, 1]
 
 
-@pytest.mark.parametrize("role", ["discriminator", "generator"])
-def test_a_loss_from_before_a_move_is_refused(light, role):
-    G, D, players = game()
-    with TiledConvolutions():
-        stale = F.softplus(-D(G(torch.randn(4, 64)))).mean()
-        players.update(discriminator=F.softplus(D(torch.randn(4, 16, 8, 8))).mean())
-        with pytest.raises(RuntimeError, match="compute it again after that update"):
-            players.update(**{role: stale})
-
-
 def test_a_moved_weight_is_taken_anew(light):
     _, D, players = game()
     x = torch.randn(4, 16, 8, 8)
@@ -158,26 +147,6 @@ def test_a_moved_weight_is_taken_anew(light):
         after = D(x)
     assert relative(before, after) > 1e-3
     assert relative(after, D(x)) < 1e-5
-
-
-def test_penalties_take_second_derivatives_on_stock_kernels(light):
-    found = []
-    for context in (contextlib.nullcontext(), TiledConvolutions()):
-        _, D, players = game(
-            critics=["discriminator"], penalties={"discriminator": gradient_penalty}
-        )
-        x, fake = torch.randn(4, 16, 8, 8), torch.randn(4, 16, 8, 8)
-        with context:
-            players.update(discriminator=D(fake).mean() - D(x).mean())
-        found.append(players.meters.harvest()["discriminator_penalty"])
-    assert found[0] == found[1]
-
-
-def test_second_derivatives_of_tiles_are_an_error(light):
-    _, D, _ = game()
-    x = torch.randn(4, 16, 8, 8, requires_grad=True)
-    with TiledConvolutions(), pytest.raises(RuntimeError, match="full_precision"):
-        torch.autograd.grad(D(x).sum(), x, create_graph=True)
 
 
 # -------------------------------------------------------------------- in an estimator
