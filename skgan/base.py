@@ -288,6 +288,25 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
 
     # ---------------------------------------------------------------- scikit-learn's side
 
+    def set_params(self, **params):
+        """Set parameters, also those of specs: `generator__width`.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a name that no parameter has, and for settings of networks that are given by name.
+        """
+        settings.check_nested(self, params)
+        return super().set_params(**params)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]

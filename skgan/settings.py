@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
@@ -73,6 +74,18 @@ def check_settings(estimator: Any) -> None:
         raise ValueError(f"categories={sizes!r} must be a tuple of sizes, such as (10,).")
     for size in sizes:
         check_number("categories", size, low=2, integer=True)
+
+
+def check_nested(estimator: Any, params: Mapping[str, Any]) -> None:
+    """Raise a ValueError for settings of a network that is given by its name."""
+    for key, value in params.items():
+        name, _, setting = key.partition("__")
+        whole = params.get(name, getattr(estimator, name, None))
+        if setting and isinstance(whole, str):
+            raise ValueError(
+                f"{key}={value!r}, but {name}={whole!r} is a name and has no settings: give it a "
+                f"spec first, such as {name}=DCGANSpec() for images or MLPSpec() for tables."
+            )
 
 
 def prior_of(estimator: Any) -> Prior | None:

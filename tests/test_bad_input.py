@@ -133,6 +133,14 @@ def test_unknown_names_list_the_known_ones(small, digits, name):
         est.fit(digits[0])
 
 
+def test_settings_of_a_network_that_is_a_name(small):
+    gan = small(generator="auto")
+    with pytest.raises(ValueError, match="generator__width=8, but generator='auto' is a name"):
+        gan.set_params(generator__width=8)
+    gan.set_params(generator__width=8, generator=DCGANSpec())
+    assert gan.generator.width == 8
+
+
 def test_batch_norm_under_a_gradient_penalty_is_refused_with_the_reason(small, digits):
     with pytest.raises(ValueError, match="norm='batch'.*other rows"):
         small(image_shape=(8, 8), loss="wgan-gp").fit(digits[0])

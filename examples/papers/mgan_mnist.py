@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import skgan
-from skgan.evaluation import mode_coverage, softmax_probe
+from skgan.evaluation import LabelBudgetSplit, mode_coverage, softmax_probe
 from skgan.tools import NullSpaceProjector
 
 ROLES = ("discriminator", "classifier")
@@ -60,17 +60,16 @@ def make_mgan(options, removed, seed, **settings):
     )  # fmt: skip
 
 
-def few_labels(features, y, seed, n=10):
-    """`n` rows of each class."""
-    rng = np.random.default_rng(seed)
-    rows = [rng.choice(np.flatnonzero(y == k), n, replace=False) for k in np.unique(y)]
-    return np.concatenate(rows)
-
-
 def converged(F, y, F_test, y_test, max_iter=2000):
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=max_iter)).fit(F, y)
     stopped = int(model[-1].n_iter_.max()) >= max_iter
     return float(model.score(F_test, y_test)), stopped
+
+
+def few_labels(F, y, F_test, y_test):
+    """The converged probe with 10 labels a class, mean over 5 draws."""
+    draws = LabelBudgetSplit(n_labels=10, n_splits=5, random_state=0).split(F, y)
+    return float(np.mean([converged(F[rows], y[rows], F_test, y_test)[0] for rows, _ in draws]))
 
 
 def judge(mgan, role, data):
@@ -82,13 +81,12 @@ def judge(mgan, role, data):
         softmax_probe(F, y, F_test, y_test, unit_rms=unit, random_state=0) for unit in (False, True)
     )
     accuracy, stopped = converged(F, y, F_test, y_test)
-    few = [converged(F[rows], y[rows], F_test, y_test)[0] for rows in
-           (few_labels(F, y, seed) for seed in range(5))]  # fmt: skip
     null = NullSpaceProjector(FrozenEstimator(mgan)).fit(F)
     return {
         "feature_rms": paper.feature_rms, "paper_probe": paper.accuracy,
         "unit_rms_probe": unit.accuracy, "converged": accuracy, "stopped": stopped,
-        "labels10": float(np.mean(few)), "row_variance": null.row_variance_ratio(F_test),
+        "labels10": few_labels(F, y, F_test, y_test),
+        "row_variance": null.row_variance_ratio(F_test),
     }  # fmt: skip
 
 
