@@ -302,7 +302,8 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         Raises
         ------
         ValueError
-            For a name that no parameter has, and for settings of networks that are given by name.
+            For a name that no parameter has, and for settings of a value that has none, such as a
+            network's name.
         """
         settings.check_nested(self, params)
         return super().set_params(**params)

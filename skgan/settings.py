@@ -77,15 +77,18 @@ def check_settings(estimator: Any) -> None:
 
 
 def check_nested(estimator: Any, params: Mapping[str, Any]) -> None:
-    """Raise a ValueError for settings of a network that is given by its name."""
+    """Raise a ValueError for settings of a parameter that has none, as a network's name."""
+    own = estimator.get_params(deep=False)
     for key, value in params.items():
         name, _, setting = key.partition("__")
-        whole = params.get(name, getattr(estimator, name, None))
-        if setting and isinstance(whole, str):
-            raise ValueError(
-                f"{key}={value!r}, but {name}={whole!r} is a name and has no settings: give it a "
-                f"spec first, such as {name}=DCGANSpec() for images or MLPSpec() for tables."
-            )
+        if not setting or name not in own:
+            continue
+        whole = params.get(name, own[name])
+        if not hasattr(whole, "set_params"):
+            fix = ""
+            if name in ("generator", "discriminator", "encoder", "classifier"):
+                fix = f"; give it a spec first, such as {name}=DCGANSpec(), or MLPSpec() for tables"
+            raise ValueError(f"{key}={value!r}, but {name}={whole!r} has no settings{fix}.")
 
 
 def prior_of(estimator: Any) -> Prior | None:

@@ -135,8 +135,13 @@ def test_unknown_names_list_the_known_ones(small, digits, name):
 
 def test_settings_of_a_network_that_is_a_name(small):
     gan = small(generator="auto")
-    with pytest.raises(ValueError, match="generator__width=8, but generator='auto' is a name"):
+    words = "generator__width=8, but generator='auto' has no settings; .* generator=DCGANSpec()"
+    with pytest.raises(ValueError, match=words):
         gan.set_params(generator__width=8)
+    with pytest.raises(ValueError, match=r"lr__x=1, but lr=0.0002 has no settings\.$"):
+        gan.set_params(lr__x=1, lr=2e-4)
+    with pytest.raises(ValueError, match="Invalid parameter 'nonsense'"):
+        gan.set_params(nonsense__x=1)
     gan.set_params(generator__width=8, generator=DCGANSpec())
     assert gan.generator.width == 8
 
