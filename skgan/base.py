@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _clone_parametrized
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -28,6 +28,7 @@ from .persistence import pack_state, unpack_state, write
 from .settings import check_epochs_left, check_settings, resolve_epochs
 from .training import Training
 from .utils.checks import check_number
+from .utils.modules import settle
 from .version import __version__
 
 
@@ -155,11 +156,14 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         return self
 
     def _source(self, X, y, *, going_on: bool) -> ArraySource:
+        if going_on:
+            settings.check_shaping(self)
         X = self._validate(X, reset=not going_on)
         X, labels = self._pair(X, y, going_on=going_on)
         if not going_on:
             self._format = learn_format(X, self.image_shape, self.data_format, self.value_range)
             self.input_shape_ = self._format.shape
+            self._shaped_by = settings.shaping(self)
         elif len(X) < 2:
             raise ValueError("X has 1 sample: training needs at least 2.")
         return ArraySource(X, self._format, labels)
@@ -215,6 +219,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
 
     def _nets(self) -> SimpleNamespace:
         check_is_fitted(self)
+        settings.check_use(self)
         return SimpleNamespace(**{role: getattr(self, self._place(role)) for role in self._roles})
 
     def _place(self, role: str) -> str:
@@ -263,6 +268,15 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         random_state : None, int or RandomState
         component : None or int
             As in `sample`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, c, h, w)
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted on a table.
         """
         x = self._generate(n_samples, random_state, component)
         if x.ndim != 4:
@@ -282,7 +296,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         ------
         TypeError
             For parameters that plain data cannot say, such as modules, callables or a
-            RandomState. Nothing is written then.
+            RandomState, and for classes that are none of skgan's. Nothing is written then.
         """
         write(path, self)
 
@@ -307,6 +321,12 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         """
         settings.check_nested(self, params)
         return super().set_params(**params)
+
+    def __sklearn_clone__(self):
+        for value in self.get_params(deep=False).values():
+            if isinstance(value, nn.Module):
+                settle(value)
+        return _clone_parametrized(self)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
-UNLABELLED = -1
+from .utils.labels import UNLABELLED, check_label_types, classes_among
 
 
 class ClassificationMixin(ClassifierMixin):
@@ -43,8 +42,8 @@ class ClassificationMixin(ClassifierMixin):
             Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
         y : array-like of shape (n,)
             Labels: whole numbers or strings, of at least two classes. -1 means unlabelled where
-            at least two other classes are present. Where such rows are left out, the others are
-            copied.
+            at least two other classes are present (between strings the number, in an array of
+            dtype object). Where such rows are left out, the others are copied.
 
         Returns
         -------
@@ -115,7 +114,7 @@ class ClassificationMixin(ClassifierMixin):
         y = column_or_1d(y.numpy(force=True) if isinstance(y, Tensor) else y, warn=True)
         assert_all_finite(y, input_name="y")
         check_consistent_length(X, y)
-        check_classification_targets(y)
+        check_label_types("y", y)
         return y
 
     # ---------------------------------------------------------------- use
@@ -175,11 +174,8 @@ class ClassificationMixin(ClassifierMixin):
 
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:
-    """The different labels, in order; without -1 where there are two others."""
-    classes = np.unique(y)
-    others = np.array([label != UNLABELLED for label in classes.tolist()])
-    if others.sum() >= 2:
-        classes = classes[others]
+    """The different labels, in order; at least two."""
+    classes = classes_among(np.asarray(y))
     if len(classes) < 2:
         raise ValueError(
             f"{name} holds {len(classes)} class(es), {classes.tolist()}: a classifier needs at "

@@ -1,6 +1,5 @@
 """What networks say of rows, batch by batch: into memory, into a file, or one by one."""
 
-import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from torch import Tensor, nn
 from .data.arrays import ArraySource
 from .engine import runtime
 from .nn.heads import ScaledExtractor
-from .settings import resolve_transform_batch_size
+from .settings import resolve_transform_batch_size, use_after_fit
 from .utils.files import replacing
+from .utils.modules import copied
 
 
 class FeatureExtraction(TransformerMixin):
@@ -35,7 +35,13 @@ class FeatureExtraction(TransformerMixin):
     @property
     def n_features_out_(self) -> int:
         """Number of features, by the parameters as they are now."""
-        return self._extractor(self._nets()).n_features
+        return self._features().n_features
+
+    def _features(self) -> Any:
+        """The extractor, by the parameters as they are now."""
+        nets = self._nets()
+        with use_after_fit():
+            return self._extractor(nets)
 
     def transform(self, X):
         """Features of X.
@@ -50,7 +56,10 @@ class FeatureExtraction(TransformerMixin):
             Row i depends on row i of X alone. A DataFrame after `set_output`; a tensor on the
             device of X where X is one and scikit-learn's `array_api_dispatch` is on.
         """
-        return self._apply(self._extractor, X)
+        features = self._apply(self._extractor, X)
+        if isinstance(X, Tensor) and get_config()["array_api_dispatch"]:
+            return torch.from_numpy(features).to(X.device)
+        return features
 
     def iter_transform(self, X):
         """Features of X in parts, for outputs that do not fit in memory.
@@ -98,8 +107,6 @@ class FeatureExtraction(TransformerMixin):
                 out = np.empty((n, *part.shape[1:]), np.float32)
             out[rows] = part
         assert out is not None  # validation lets no empty X through
-        if isinstance(X, Tensor) and get_config()["array_api_dispatch"]:
-            return torch.from_numpy(out).to(X.device)
         return out
 
     def _stream(self, pick, X) -> tuple[int, Iterator[tuple[slice, np.ndarray]]]:
@@ -142,8 +149,16 @@ class FeatureExtraction(TransformerMixin):
         ndarray of str objects, shape (n_features_out_,)
         """
         nets = self._nets()
-        _check_feature_names_in(self, input_features)
+        if len(self._format.row_shape) == 1:  # else features of X have no names
+            _check_feature_names_in(self, input_features)
         return np.asarray(self._extractor(nets).feature_names(), dtype=object)
+
+    def _head_weight(self, where: str) -> np.ndarray:
+        """`head_weight_` of those that have one; an AttributeError says `where` it exists."""
+        weight = self._features().head_weight()
+        if weight is None:
+            raise AttributeError(f"head_weight_ exists only where {where}.")
+        return weight.numpy(force=True)
 
     def as_module(self) -> nn.Module:
         """The feature extractor as a module of its own, to fine-tune or to embed elsewhere.
@@ -152,17 +167,16 @@ class FeatureExtraction(TransformerMixin):
         (n, n_features_out_) that `transform` gives. It is a copy in eval mode, made of
         PyTorch's own layers in float32: training it leaves the estimator as it is.
         """
-        module = copy.deepcopy(self._extractor(self._nets()))
+        module = copied(self._extractor(self._nets()))
         shift, scale = self._format.scaling()
         return ScaledExtractor(shift, scale, module).eval()
 
 
 def _write(path: Path, n: int, parts: Iterator[tuple[slice, np.ndarray]]) -> None:
-    out: np.memmap | None = None
-    for rows, part in parts:
-        if out is None:
-            shape = (n, *part.shape[1:])
-            out = np.lib.format.open_memmap(path, "w+", np.dtype(np.float32), shape)
-        out[rows] = part
-    assert out is not None
-    out.flush()
+    # In order, and not into a map of the file: a full disk would then end the process.
+    with path.open("wb") as file:
+        for rows, part in parts:
+            if rows.start == 0:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (n, *part.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(part, "<f4").data)

@@ -17,7 +17,6 @@ Reading makes plain values, and objects of the classes in `OBJECTS`, `NETWORKS` 
 caller names. Nothing is imported, unpickled or evaluated because a file says so.
 """
 
-import copy
 import dataclasses
 import functools
 import json
@@ -40,6 +39,7 @@ from .data.arrays import DataFormat
 from .nn import NETWORKS, DCGANSpec, MLPSpec
 from .nn.init import lay_out
 from .utils.files import write_atomically
+from .utils.modules import copied
 from .version import __version__
 
 FORMAT_VERSION = 1
@@ -78,10 +78,13 @@ def _is_ours(net: nn.Module) -> bool:
 def pack(net: nn.Module) -> dict[str, Any]:
     """A network as a dict: how to build it, and its weights on the CPU as safetensors bytes.
 
-    A module that a user brought has no recipe of ours: it goes along whole, on the CPU.
+    A module that a user brought has no recipe of ours: it goes along whole, on the CPU. One that
+    PyTorch cannot pickle, since its weights are parametrised, is made by its callable again.
     """
     if not _is_ours(net):
-        return {"module": copy.deepcopy(net).cpu()}
+        if not hasattr(net, "made_by"):
+            return {"module": copied(net).cpu()}
+        return {"callable": net.made_by, "weights": _weights(net)}
     recipe: Any = net.recipe
     weights = save_tensors(_weights(net))
     return {"network": type(net).__name__, "arguments": dict(recipe), "weights": weights}
@@ -91,6 +94,12 @@ def unpack(packed: dict[str, Any]) -> nn.Module:
     """The network that `pack` took apart, on the CPU, in eval mode."""
     if "module" in packed:
         return packed["module"].eval()
+    if "callable" in packed:
+        with torch.random.fork_rng(devices=[]):
+            net = copied(packed["callable"]())
+        net.load_state_dict(packed["weights"])
+        net.made_by = packed["callable"]
+        return net.eval()
     return _rebuild(packed["network"], packed["arguments"], load_tensors(packed["weights"]))
 
 
@@ -237,10 +246,15 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
     Raises
     ------
     TypeError
-        For a parameter or attribute that is no plain value, such as a module, a callable or a
-        RandomState. Nothing is written then.
+        For a class that is none of skgan's, and for a parameter or attribute that is no plain
+        value, such as a module, a callable or a RandomState. Nothing is written then.
     """
     encoder = _Encoder()
+    if not type(estimator).__module__.startswith(f"{__package__}.methods."):
+        raise TypeError(
+            f"{type(estimator).__name__} is a class of your own, which load does not know: keep "
+            "the estimator with joblib.dump or pickle, which carry any object."
+        )
     parameters = estimator.get_params(deep=False)
     encoded = {k: encoder.encode(k, v) for k, v in parameters.items()}
     state, networks = {}, {}

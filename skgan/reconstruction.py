@@ -86,6 +86,7 @@ class ReconstructionMixin:
             In the layout, value range and (for uint8) type of the X of `fit`.
         """
         nets = self._nets()
+        X = X.numpy(force=True) if isinstance(X, Tensor) else X
         k = self._extractor(nets).n_features  # `output` may have been set after `fit`
         if np.ndim(X) != 2 or np.shape(X)[1] != k:
             raise ValueError(

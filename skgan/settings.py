@@ -1,9 +1,10 @@
 """The parameters that all estimators share: their checks, and what their "auto" means."""
 
+import contextlib
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
@@ -23,6 +24,11 @@ CHOICES = {
     "resume": ("auto", "never", "must"),
     "on_interrupt": ("raise", "stop"),
 }
+# What the networks' inputs and outputs mean: it cannot change after `fit`.
+SHAPING = (
+    "image_shape", "data_format", "value_range", "latent", "latent_dim", "categories",
+    "n_generators", "encoder_output", "encoder_size", "generator_size",
+)  # fmt: skip
 
 
 def check_settings(estimator: Any) -> None:
@@ -74,6 +80,51 @@ def check_settings(estimator: Any) -> None:
         raise ValueError(f"categories={sizes!r} must be a tuple of sizes, such as (10,).")
     for size in sizes:
         check_number("categories", size, low=2, integer=True)
+
+
+def shaping(estimator: Any) -> dict[str, Any]:
+    """The parameters that data and codes are read by, as they are now."""
+    params = estimator.get_params(deep=False)
+    return {name: params[name] for name in SHAPING if name in params}
+
+
+def check_shaping(estimator: Any) -> None:
+    """Raise a ValueError where they are not those of the fit, whose networks they belong to."""
+    now = shaping(estimator)
+    for name, then in getattr(estimator, "_shaped_by", {}).items():
+        if _plain(now[name]) != _plain(then):
+            raise ValueError(
+                f"{name}={now[name]!r}, but this estimator was fitted with {name}={then!r}: set it "
+                "back, or fit anew (with warm_start=False)."
+            )
+
+
+class UnusableError(ValueError, AttributeError):
+    """Parameters, set after `fit`, that its networks cannot be used with.
+
+    As scikit-learn's NotFittedError it is an AttributeError too, so that `hasattr` is False.
+    """
+
+
+@contextlib.contextmanager
+def use_after_fit() -> Iterator[None]:
+    """Makes a ValueError an UnusableError."""
+    try:
+        yield
+    except ValueError as error:
+        raise UnusableError(str(error)) from error
+
+
+def check_use(estimator: Any) -> None:
+    """Raise for parameters, maybe set after `fit`, that fitted networks cannot be used with."""
+    with use_after_fit():
+        check_settings(estimator)
+        estimator._check()
+        check_shaping(estimator)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def check_nested(estimator: Any, params: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A fit in progress: an estimator's networks as players, trained and then handed back to it."""
 
+import contextlib
 import functools
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from .engine import batchnorm, callbacks, checkpoint, processes, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, interrupts, split_rows, train
 from .engine.players import Players
+from .utils.seeds import global_state_from
 
 
 class Training:
@@ -52,7 +54,7 @@ class Training:
             rng.manual_seed(self.seed + processes.rank())  # equal weights, noise of its own
         self.players = Players(
             {role: net.to(self.device) for role, net in nets.items()},
-            self._make_optimizer,
+            functools.partial(_make_optimizer, estimator),  # not a method: no cycle of references
             critics=estimator._critics,
             penalties=estimator._penalties(),
             clip_grad_norm=estimator.clip_grad_norm,
@@ -60,6 +62,8 @@ class Training:
             rng=rng,
         )
         self.history: list[dict[str, float]] = []
+        # How many rows the batch-norm statistics of an earlier fit are of.
+        self.rows_before: int | None = getattr(estimator, "_n_rows_measured", None)
         if state is not None:
             self.seed = checkpoint.put_back(self.players, self.history, state)
         self.held_out: Subset | None = None
@@ -77,14 +81,6 @@ class Training:
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed)).numpy()
         self.held_out = Subset(source, np.sort(order[:n_held]))
         self.source = Subset(source, np.sort(order[n_held:]))
-
-    def _make_optimizer(self, role: str, parameters: list[Tensor]) -> torch.optim.Optimizer:
-        e = self.estimator
-        own = getattr(e, f"{role}_lr", None)
-        lr = e.lr if own is None else own
-        return runtime.make_optimizer(
-            e.optimizer, parameters, lr=lr, betas=e.betas, weight_decay=e.weight_decay
-        )
 
     def run(
         self, n_epochs: int, lr_decay: str | None, checkpoints: Checkpoints | None = None,
@@ -124,8 +120,14 @@ class Training:
             return {}
         rows = split_rows(np.arange(len(self.held_out)), self.estimator.batch_size)
         batches = (x.to(self.device) for x in self.held_out.batches(rows))
-        with self.arithmetic, self.players.looking_on():
+        with self.arithmetic, self.players.looking_on(), self._noise_of_layers():
             return self.estimator._diagnose(SimpleNamespace(**self.players.nets), batches)
+
+    def _noise_of_layers(self) -> contextlib.AbstractContextManager[None]:
+        """Outside of steps: layers of brought networks that draw, draw by the seed."""
+        if not self.brought:
+            return contextlib.nullcontext()
+        return global_state_from(torch.Generator().manual_seed(self.seed + len(self.history)))
 
     def state(self) -> checkpoint.State:
         """Everything that the next epoch depends on."""
@@ -135,7 +137,8 @@ class Training:
         """Set the fitted attributes to what has been learnt so far; training may go on."""
         e = self.estimator
         nets = self.players.finished()
-        self._measure_batchnorm(nets, earlier)
+        with self._noise_of_layers():
+            self._measure_batchnorm(nets, earlier)
         for role in set(getattr(e, "_roles", ())) - set(nets):  # of a fit with other networks
             delattr(e, e._place(role))
         for role, net in nets.items():
@@ -162,10 +165,23 @@ class Training:
             with self.arithmetic:
                 e._refresh(namespace, x.to(self.device), e._draw(len(x), rng).to(self.device))
 
-        rows = split_rows(np.arange(len(self.source)), e.batch_size)
+        n = len(self.source)
+        n_earlier = (self.rows_before or n) if earlier else 0
         batchnorm.measure(
             [list(nets.values())[i] for i in measured],
-            self.source.batches(slice(r[0], r[-1] + 1) for r in rows),
+            self.source.batches(
+                slice(r[0], r[-1] + 1) for r in split_rows(np.arange(n), e.batch_size)
+            ),
             run,
             [earlier[i] for i in measured] if earlier else (),
+            share=n / (n + n_earlier),
         )
+        e._n_rows_measured = n + n_earlier
+
+
+def _make_optimizer(estimator: Any, role: str, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    e, own = estimator, getattr(estimator, f"{role}_lr", None)
+    return runtime.make_optimizer(
+        e.optimizer, parameters, lr=e.lr if own is None else own, betas=e.betas,
+        weight_decay=e.weight_decay,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -360,3 +361,13 @@ def test_brought_networks_of_the_wrong_shape(small, digits, no_training, role, n
         small(image_shape=(8, 8), **{role: net}).fit(digits[0])
     assert role in str(caught.value)
     assert all(re.search(re.escape(w), str(caught.value)) for w in words), caught.value
+
+
+@pytest.mark.parametrize("folder", ["digits", Path("digits")])
+def test_a_folder_is_no_image(small, digits, folder):
+    fitted = small(n_epochs=0, image_shape=(8, 8)).fit(digits[0])
+    for use in (small().fit, fitted.transform):
+        with pytest.raises(
+            TypeError, match="^X=.*digits.* is one path: pass a list of image files"
+        ):
+            use(folder)

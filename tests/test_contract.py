@@ -438,6 +438,8 @@ def test_tensors_pass_through_under_array_api_dispatch(small, digits):
     code = (
         "import numpy as np, sklearn, torch, skgan\n"
         "from sklearn.datasets import load_digits\n"
+        "from sklearn.frozen import FrozenEstimator\n"
+        "from skgan.tools import NullSpaceProjector\n"
         "X = load_digits(return_X_y=True)[0][:100]\n"
         "est = skgan.DCGANDiscriminatorFeatures(image_shape=(8, 8), n_epochs=1, random_state=0)\n"
         "expected = est.fit(X).transform(X)\n"
@@ -446,6 +448,16 @@ def test_tensors_pass_through_under_array_api_dispatch(small, digits):
         "    assert isinstance(Z, torch.Tensor) and Z.dtype == torch.float32, type(Z)\n"
         "    assert np.array_equal(Z.numpy(), expected)\n"
         "    assert isinstance(est.transform(X), np.ndarray)\n"
+        "    assert isinstance(est.score_samples(torch.from_numpy(X)), np.ndarray)\n"
+        # What transform gives is taken back.
+        "    est.set_params(layers=-1, pool_grid=None)\n"
+        "    null = NullSpaceProjector(FrozenEstimator(est))\n"
+        "    Z = est.transform(torch.from_numpy(X))\n"
+        "    assert isinstance(null.fit(Z).transform(Z), np.ndarray)\n"
+        "    est = skgan.BiGANEncoder(image_shape=(8, 8), output='latent', n_epochs=0).fit(X)\n"
+        "    Z = est.transform(torch.from_numpy(X))\n"
+        "    assert isinstance(Z, torch.Tensor)\n"
+        "    assert isinstance(est.inverse_transform(Z), np.ndarray)\n"
     )
     env = os.environ | {"SCIPY_ARRAY_API": "1"}
     subprocess.run([sys.executable, "-c", code], check=True, env=env)

@@ -13,7 +13,7 @@ CLASSES = {name: cls for name, cls in all_estimators() if issubclass(cls, BaseGA
 # Same name, another thing: D judges rows, or pairs of rows and codes; each game has its losses.
 OWN_TEXT = {"discriminator", "loss"}
 # One network only, which never sees a generated row; many generators in one.
-OWN_TEXT_OF = {"SupervisedFeatures": {"norm", "bn_stats"}, "MGANExtractor": {"generator"}}
+OWN_TEXT_OF = {"SupervisedFeatures": {"norm", "bn_stats"}, "MGANExtractor": {"generator", "norm"}}
 
 
 def described(cls):

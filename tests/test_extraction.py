@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+from skgan.extraction import _write
 
 LINUX = Path("/proc/self/status")
 needs_proc = pytest.mark.skipif(not LINUX.exists(), reason="reads memory from /proc")
@@ -85,6 +86,13 @@ def test_a_failure_leaves_an_earlier_file_alone(small, digits, tmp_path, monkeyp
         gan.transform_to(X + 1, path)
     assert np.array_equal(np.load(path), before)
     assert [p.name for p in tmp_path.iterdir()] == ["features.npy"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_a_full_disk_is_an_error_and_not_the_end_of_the_process():
+    parts = [(slice(i, i + 100), np.ones((100, 64), np.float32)) for i in (0, 100)]
+    with pytest.raises(OSError, match="No space left"):
+        _write(Path("/dev/full"), 200, iter(parts))
 
 
 def test_gradients_stay_on_for_who_reads_the_parts(small, digits):

@@ -299,6 +299,16 @@ def test_a_network_of_the_users_own_is_refused(gan, path):
         write(path, gan)
 
 
+class Mine(DCGANDiscriminatorFeatures):
+    """A user's own class, which load could not make."""
+
+
+def test_a_class_of_the_users_own_is_refused_when_it_is_written(small, path):
+    with pytest.raises(TypeError, match="^Mine is a class of your own.*joblib.dump"):
+        small(Mine).save(path)
+    assert not Path(path).exists()
+
+
 # ------------------------------------------------------------------ writing
 
 

@@ -190,6 +190,28 @@ def test_partial_fit_averages_statistics_over_all_rows_seen(small, digits, monke
         assert b.momentum == 0.1
 
 
+def test_statistics_are_averaged_by_rows_and_not_by_calls(small, digits, monkeypatch):
+    """Two rows at the end count as two, also where a callback looks at the fit in between."""
+    X, _ = digits
+    monkeypatch.setattr(Players, "_step", lambda self, role, gradients: None)
+    settings = {"image_shape": (8, 8), "batch_size": 150, "value_range": (0, 16), "n_epochs": 1}
+    whole, parts = small(**settings).fit(X[:298]), small(**settings).fit(X[:298])
+    finish = Training.finish
+
+    def twice(self, earlier):
+        finish(self, earlier)
+        finish(self, earlier)
+
+    monkeypatch.setattr(Training, "finish", twice)
+    parts.partial_fit(X[298:])
+    two = small(**settings).fit(X[298:])
+    norms = (batch_norms([e.discriminator_]) for e in (whole, two, parts))
+    for a, b, c in zip(*norms, strict=True):
+        for name in ("running_mean", "running_var"):
+            expected = (298 * getattr(a, name) + 2 * getattr(b, name)) / 300
+            torch.testing.assert_close(getattr(c, name), expected)
+
+
 def test_partial_fit_goes_on_after_fit(small, digits, steps):
     """With the optimizers that warm_start keeps it equals one epoch more; without, it is near."""
     X, _ = digits
@@ -383,6 +405,18 @@ def test_never_resuming_leaves_checkpoints_of_the_new_training(small, digits, tm
     assert sorted(p.name for p in tmp_path.rglob("*.pt")) == ["epoch-000003.pt", "epoch-000004.pt"]
 
 
+def test_fits_of_other_rows_share_a_folder_without_a_word(small, digits, tmp_path):
+    X, _ = digits
+    settings = {"image_shape": (8, 8), "checkpoint_dir": tmp_path}
+    small(**settings).fit(X[:100])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small(**settings, lr=1e-3).fit(X[100:])
+    # Of the same rows, also where those of others are newer.
+    with pytest.warns(UserWarning, match="starting anew.*lr="):
+        small(**settings, lr=1e-3).fit(X[:100])
+
+
 def test_files_of_others_are_passed_over(small, digits, tmp_path):
     X, _ = digits
     est = small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
@@ -504,6 +538,16 @@ def press_at(monkeypatch, n_updates):
 
     monkeypatch.setattr(Players, "update", pressing)
     return count
+
+
+def test_ctrl_c_does_not_keep_networks_that_have_diverged(small, digits, monkeypatch):
+    X, _ = digits
+    est = small(image_shape=(8, 8), on_interrupt="stop").fit(X)
+    before = est.transform(X)
+    press_at(monkeypatch, 7)
+    with pytest.raises(FloatingPointError, match="became nan in epoch 1"):
+        est.set_params(lr=1e38).fit(X)
+    assert np.array_equal(est.transform(X), before)
 
 
 def test_ctrl_c_behind_the_training_with_stop_loses_nothing(small, digits, monkeypatch):

@@ -245,10 +245,11 @@ def main():
     options = parse_options()
     if options.memory:
         return memory_of(*options.memory)
-    out = {"command": " ".join(["python", *sys.argv]), "machine": machine(),
-           "rounds": options.rounds, "figures": {}}  # fmt: skip
+    out = {"commands": [], "figures": {}}
     if options.out and options.out.exists():
-        out["figures"] = json.loads(options.out.read_text())["figures"]
+        out |= json.loads(options.out.read_text())
+    out["commands"].append(" ".join(["python", *sys.argv]))
+    out["machine"] = machine()
     print(json.dumps(out["machine"], indent=1))
     for job in options.only or JOBS:
         figures = out["figures"][job] = JOBS[job](options.rounds)

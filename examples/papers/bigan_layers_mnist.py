@@ -6,7 +6,7 @@
 As the paper does on ImageNet (Donahue et al. 2017, sec. 4.3): the encoder is frozen, and a linear
 classifier learns from each of its layers, here pooled to 4x4, with 10 and 100 labels a class; the
 untrained encoder and raw pixels stand beside it. Reconstructions and samples are drawn as pictures
-next to the figures, to be looked at.
+next to the figures, to be looked at, with matplotlib (`pip install "skgan[plot]"`).
 
 G, E and D are DCGAN's networks, 32 channels wide. That maps of z in D begin with a standard
 deviation of 0.02, and not with the released code's 0.02 k^2, was decided after short trials, by
@@ -17,6 +17,7 @@ examples/papers/results.
 """
 
 import common
+import matplotlib
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
@@ -49,11 +50,11 @@ def layer_by_layer(trained, untrained, data, draws):
     return {name: result.to_dict() for name, result in results.items()}
 
 
+matplotlib.use("Agg")
+
+
 def draw(bigan, X, stem):
     """Two sheets: rows above their reconstructions, and samples."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     rows = X[:60].reshape(3, 20, 1, 32, 32)
     back = bigan.reconstruct(X[:60]).reshape(3, 20, 1, 32, 32)
     pairs = np.stack([rows, back], axis=1).reshape(-1, 1, 32, 32) / 255
@@ -82,8 +83,8 @@ def main():
     untrained = skgan.BiGANEncoder(**settings, n_epochs=0).fit(X)
 
     name = f"bigan_layers_mnist_images{options.images}_epochs{options.epochs}_seed{options.seed}"
-    options.work.mkdir(parents=True, exist_ok=True)
-    draw(bigan, X_test, options.work / name)
+    options.results.mkdir(parents=True, exist_ok=True)
+    draw(bigan, X_test, options.results / name)
     command = (
         "python examples/papers/bigan_layers_mnist.py "
         f"--images {options.images} --epochs {options.epochs} --seed {options.seed} "

@@ -18,7 +18,7 @@ def parser_of(description, work):
     """A parser with the options that all scripts have."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
-    parser.add_argument("--work", type=Path, default=Path("build") / work)
+    parser.add_argument("--work", type=Path, default=Path("runs") / work)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     return parser
 

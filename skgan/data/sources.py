@@ -185,6 +185,7 @@ def as_lazy(X: Any) -> Any:
     FileNotFoundError, TypeError, ValueError
         As `LazyImages`.
     """
+    _refuse_one_path("X", X)
     if isinstance(X, Dataset):
         is_array = hasattr(X, "shape") or hasattr(X, "__array__")
         return X if is_array else LazyImages(X)
@@ -221,12 +222,16 @@ def read_ahead(rows: Iterable[Key], read: Callable[[Key], Value]) -> Iterator[Va
             yield pending.result()
 
 
-def _make_store(source: Any, size, mode: str | None) -> Store:
-    if isinstance(source, (str, os.PathLike)):
+def _refuse_one_path(name: str, value: Any) -> None:
+    if isinstance(value, (str, os.PathLike)):
         raise TypeError(
-            f"source={source!r} is one path: pass a list of image files, for example "
+            f"{name}={value!r} is one path: pass a list of image files, for example "
             "sorted(Path(folder).rglob('*.png')), or torchvision's ImageFolder(folder)."
         )
+
+
+def _make_store(source: Any, size, mode: str | None) -> Store:
+    _refuse_one_path("source", source)
     if hasattr(source, "__len__") and not isinstance(source, IterableDataset) and not len(source):
         raise ValueError("source is empty: pass at least one image.")
     paths = _as_paths(source)

@@ -24,23 +24,23 @@ def measure(
     passes: Iterable[Any],
     run: Callable[[Any], None],
     earlier: Iterable[nn.Module] = (),
+    share: float = 1.0,
 ) -> None:
     """Set the statistics to their plain averages over `passes`, each given to `run`.
 
     While they are collected every layer normalises by its own batch, as in training; all else
-    is in eval mode. The averages go on from those of the networks in `earlier`, if given.
+    is in eval mode. They count as `share`, and as the rest those of the networks in `earlier`.
     """
     layers = batch_norms(nets)
     if not layers:
         return
     with _collecting(layers):
-        for layer, old in zip(layers, batch_norms(earlier), strict=False):
-            layer.load_state_dict(
-                {k: v for k, v in old.state_dict().items() if k not in ("weight", "bias")},
-                strict=False,
-            )
         for item in passes:
             run(item)
+    for layer, old in zip(layers, batch_norms(earlier), strict=False):
+        for name in ("running_mean", "running_var"):
+            now: Any = getattr(layer, name)
+            now.mul_(share).add_(getattr(old, name).to(now), alpha=1 - share)
 
 
 @contextlib.contextmanager

@@ -165,13 +165,14 @@ class Checkpoints:
                 return found["state"]
         if instead is not None:
             return instead
-        difference = self._difference()
         if resume == "must":
+            difference = self._difference()
             raise ValueError(
                 f"resume='must', but checkpoint_dir={str(self.root)!r} has no checkpoint of this "
                 f"fit{difference or ''}: use resume='auto' to start anew."
             )
-        if difference:
+        # Fits of other rows, such as those of a search's folds, are meant to be others.
+        if difference := self._difference(of_same="data"):
             warnings.warn(
                 f"starting anew: no checkpoint in {str(self.root)!r} is of this fit{difference}.",
                 UserWarning,
@@ -179,13 +180,18 @@ class Checkpoints:
             )
         return None
 
-    def _difference(self) -> str | None:
-        """How the newest checkpoint of any other fit differs from what is asked for."""
+    def _difference(self, of_same: str = "") -> str | None:
+        """How the newest checkpoint of any other fit differs from what is asked for.
+
+        If `of_same` is given, only those with the same value of that are looked at.
+        """
         for path in _newest_first(self.root, "*/*"):
             found = _read(path)
             if found is None or found["identity"] == self.identity:
                 continue
             theirs = found["identity"]
+            if of_same and theirs.get(of_same) != self.identity.get(of_same):
+                continue
             names = [
                 k for k in {**theirs, **self.identity} if theirs.get(k) != self.identity.get(k)
             ]

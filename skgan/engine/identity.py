@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any
 
@@ -43,23 +44,33 @@ def identity(
     return {"estimator": type(estimator).__name__, "skgan": version, "data": data, **described}
 
 
-def describe(value: Any) -> str:
+def describe(value: Any, within: tuple[int, ...] = ()) -> str:
     """The value in words that are the same in another process.
 
-    Of a module the words depend on its weights; of a function on its code, defaults and closure,
-    not on the functions it calls; of a class on its name alone.
+    Of a module the words depend on its weights, on which of them are trained, and on what its
+    layers hold besides; of a function on its code, defaults and closure, not on the functions it
+    calls; of a class on its name alone. `within` are the values that this one is a part of.
     """
+    if id(value) in within:
+        return "itself"
+    inner = functools.partial(describe, within=(*within, id(value)))
+    if isinstance(value, torch.Tensor):
+        return f"tensor {_digest(_bits(value))}"
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        return f"array {value.dtype} {value.shape} {_digest(value.tobytes())}"
+    if type(value) in (list, tuple):
+        words = ", ".join(map(inner, value))
+        comma = "," if len(value) == 1 else ""
+        return f"[{words}]" if type(value) is list else f"({words}{comma})"
+    if type(value) is dict:
+        return "{" + ", ".join(f"{inner(k)}: {inner(v)}" for k, v in value.items()) + "}"
     if isinstance(value, nn.Module):
-        weights = (
-            name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-            for name, tensor in value.state_dict().items()
-        )
-        return f"{type(value).__name__} {_digest(repr(value).encode(), *weights)}"
+        return f"{type(value).__name__} {_digest(*_parts_of(value, inner))}"
     if isinstance(value, functools.partial):
         given = [value.func, *value.args, *(x for kv in sorted(value.keywords.items()) for x in kv)]
-        return f"partial({', '.join(map(describe, given))})"
+        return f"partial({', '.join(map(inner, given))})"
     if inspect.isroutine(value) or inspect.isclass(value):
-        return " ".join([f"{value.__module__}.{value.__qualname__}", *_code_of(value)])
+        return " ".join([f"{value.__module__}.{value.__qualname__}", *_code_of(value, inner)])
     if isinstance(value, np.random.RandomState):
         parts: Any = value.get_state()
         return f"RandomState {_digest(repr([np.asarray(p).tolist() for p in parts]).encode())}"
@@ -70,7 +81,25 @@ def describe(value: Any) -> str:
     return repr(value)
 
 
-def _code_of(function: Any) -> list[str]:
+def _parts_of(net: nn.Module, inner: Callable[[Any], str]) -> Iterator[bytes]:
+    """What makes a module what it is: layers, weights, buffers, plain attributes."""
+    yield repr(net).encode()
+    for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
+        yield f"{name} {tensor.requires_grad}".encode() + _bits(tensor)
+    for name, module in net.named_modules():
+        own = {k: v for k, v in vars(module).items() if k not in _OF_EVERY_MODULE}
+        yield f"{name} {inner(own)}".encode()
+
+
+def _bits(tensor: torch.Tensor) -> bytes:
+    bits = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    return f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + bits
+
+
+_OF_EVERY_MODULE = {*vars(nn.Module()), "training"}
+
+
+def _code_of(function: Any, inner: Callable[[Any], str]) -> list[str]:
     """A digest of what a function of Python does; nothing for classes and functions of C."""
     function = inspect.unwrap(getattr(function, "__func__", function))
     if not inspect.isfunction(function):
@@ -81,9 +110,9 @@ def _code_of(function: Any) -> list[str]:
             value = cell.cell_contents
             # Of a function the code only: it may enclose itself.
             enclosed.append(
-                _words(value.__code__) if inspect.isfunction(value) else describe(value)
+                repr(_words(value.__code__)) if inspect.isfunction(value) else inner(value)
             )
-    given = function.__defaults__, function.__kwdefaults__, enclosed
+    given = inner(function.__defaults__), inner(function.__kwdefaults__), enclosed
     return [_digest(repr([given, _words(function.__code__)]).encode())]
 
 

@@ -125,6 +125,7 @@ def train(
                 with plan.arithmetic, noise_of_layers:
                     step(nets, batch, players.update)
                 if i < len(parts) and interrupted():
+                    _check_weights(players, epoch + 1)
                     return
             row = _epoch_row(players, epoch + 1, len(source), time.perf_counter() - started)
             history.append(row)
@@ -146,10 +147,14 @@ def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str
         role, _, quantity = name.rpartition("_")
         if quantity in ("loss", "penalty") and not math.isfinite(value):
             _diverged(quantity, role, epoch, value)
+    _check_weights(players, epoch)
+    return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": n / seconds}
+
+
+def _check_weights(players: Players, epoch: int) -> None:
     for role, parameters in players.parameters.items():
         if not all(bool(p.isfinite().all()) for p in parameters):
             _diverged("weights", role, epoch, math.nan)
-    return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": n / seconds}
 
 
 def _diverged(what: str, role: str, epoch: int, value: float) -> None:

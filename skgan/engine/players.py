@@ -1,7 +1,6 @@
 """The networks of a game, their optimizers, and the one verb that moves them: `update`."""
 
 import contextlib
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ..utils.modules import copied
 from .processes import average_gradients
 from .runtime import full_precision
 
@@ -16,7 +16,7 @@ Penalty = Callable[..., Tensor]
 
 
 class Players:
-    """Networks by role.
+    """Networks by role, and by seat an optimizer of one: "role", and "role+1" for a second loss.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ class Players:
         With disjoint parameters: one that two roles hold is an error.
     make_optimizer : callable (role, parameters) -> torch.optim.Optimizer
     critics : iterable of str
-        Roles whose calls are watched: between two updates that move it, a critic sees the real
-        rows in its first call and generated ones in its second.
+        Roles whose calls are watched: between two updates, whichever networks they move, a critic
+        sees the real rows in its first call and generated ones in its second.
     penalties : dict of critic -> callable (critic, real, fake, rng) -> scalar
         Added to the critic's loss whenever it moves.
     clip_grad_norm : float or None
@@ -143,27 +143,29 @@ class Players:
         return loss + penalty
 
     def _gradients(self, losses: Mapping[str, Tensor]) -> dict[str, tuple[Tensor | None, ...]]:
-        """Each role's gradient of its own loss; a loss shared by roles is run back once."""
+        """The gradient of each seat's loss; a loss that seats share is run back once."""
         groups: dict[int, list[str]] = {}
-        for role, loss in losses.items():
-            groups.setdefault(id(loss), []).append(role)
+        for seat, loss in losses.items():
+            groups.setdefault(id(loss), []).append(seat)
         gradients: dict[str, tuple[Tensor | None, ...]] = {}
-        for i, roles in enumerate(groups.values()):
-            wanted = [p for role in roles for p in self.parameters[role_of(role)]]
-            grads = self._backward(losses[roles[0]], roles, wanted, keep=i < len(groups) - 1)
-            for role in roles:
-                n = len(self.parameters[role_of(role)])
-                gradients[role], grads = grads[:n], grads[n:]
-                if all(g is None for g in gradients[role]):
+        for i, seats in enumerate(groups.values()):
+            wanted = [p for seat in seats for p in self.parameters[role_of(seat)]]
+            grads = self._backward(losses[seats[0]], seats[0], wanted, keep=i < len(groups) - 1)
+            for seat in seats:
+                role = role_of(seat)
+                n = len(self.parameters[role])
+                gradients[seat], grads = grads[:n], grads[n:]
+                if all(g is None for g in gradients[seat]):
                     raise ValueError(
                         f"update({role}=...): this loss reaches no parameter of {role!r}; "
                         "compute it from that network's output."
                     )
         return gradients
 
-    def _backward(self, loss, roles, wanted, *, keep) -> tuple[Tensor | None, ...]:
+    def _backward(self, loss, seat, wanted, *, keep) -> tuple[Tensor | None, ...]:
+        role = role_of(seat)
         if not loss.requires_grad:
-            raise ValueError(f"update({roles[0]}=...): this loss reaches no parameter at all.")
+            raise ValueError(f"update({role}=...): this loss reaches no parameter at all.")
         try:
             return torch.autograd.grad(loss, wanted, retain_graph=keep, allow_unused=True)
         except RuntimeError as error:
@@ -171,7 +173,7 @@ class Players:
             if not any(words in str(error) for words in stale):
                 raise
             raise RuntimeError(
-                f"update({roles[0]}=...): this loss was computed before a network that it passes "
+                f"update({role}=...): this loss was computed before a network that it passes "
                 "through moved, or was used already; compute it again after that update."
             ) from error
 
@@ -251,7 +253,7 @@ class Players:
         """Copies of the networks for use: averaged weights if asked for, in eval mode."""
         for watch in self._watch.values():
             watch.remove()  # or the copies would be watched as well
-        nets = copy.deepcopy(self.nets)
+        nets = {role: copied(net) for role, net in self.nets.items()}
         self._watch = {role: Watch(self.nets[role]) for role in self._watch}
         for role, net in nets.items():
             net.zero_grad(set_to_none=True)

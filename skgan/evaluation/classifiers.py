@@ -119,7 +119,7 @@ def prepare(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both parts scaled by what the training rows say, in as few columns as the model allows."""
     if scaling == "standard":
-        scaler = StandardScaler().fit(train)
+        scaler = StandardScaler().set_output(transform="default").fit(train)
         train, test = scaler.transform(train), scaler.transform(test)
     return to_row_space(train, test) if is_linear else (train, test)
 

@@ -13,6 +13,8 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import shuffle
 
+from .representations import in_parts, with_dtype
+
 N_REORDERED = 64
 MAX_REORDERED_DIFFERENCE = 0.05
 
@@ -77,7 +79,7 @@ class Watch:
 
 def shared_rows(X: Any, X_test: Any) -> int:
     """Number of test rows that are, value for value, also training rows."""
-    X, X_test = np.asarray(X), np.asarray(X_test)
+    X, X_test = with_dtype(X), with_dtype(X_test)
     dtype: Any = X.dtype if X.dtype == X_test.dtype else np.float32
     if X.dtype.kind in "OUS":  # paths to files, or mixed columns
         dtype = str
@@ -85,9 +87,10 @@ def shared_rows(X: Any, X_test: Any) -> int:
     return sum(digest in known for digest in _digests(X_test, dtype))
 
 
-def _digests(X: np.ndarray, dtype: Any) -> Iterator[bytes]:
-    for row in X:
-        yield blake2b(np.asarray(row, dtype).tobytes(), digest_size=16).digest()
+def _digests(X: Any, dtype: Any) -> Iterator[bytes]:
+    for _, rows in in_parts(X):
+        for row in rows:
+            yield blake2b(np.asarray(row, dtype).tobytes(), digest_size=16).digest()
 
 
 def label_parameters(estimator: Any, labels: Sequence[np.ndarray]) -> list[str]:

@@ -2,7 +2,7 @@
 
 Radford et al. (2016), "Unsupervised representation learning with deep convolutional generative
 adversarial networks", section 5, and Dumoulin et al. (2017), "Adversarially learned inference",
-section 4.2. An accuracy by itself says little of training: raw pixels, principal components and
+section 4.3. An accuracy by itself says little of training: raw pixels, principal components and
 the same network untrained are therefore judged next to it, with the same rows and the same care.
 """
 
@@ -12,9 +12,18 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing, check_consistent_length, check_random_state, column_or_1d
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import (
+    _safe_indexing,
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+    get_tags,
+)
 
 from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.labels import classes_among
 from .classifiers import SCALINGS, make_recipe
 from .leaks import Watch
 from .protocol import Protocol, draw_labels
@@ -23,7 +32,9 @@ from .representations import (
     check_extractors,
     extract,
     fit_without_labels,
+    in_parts,
     make_baselines,
+    with_dtype,
 )
 from .result import ProbeResult
 from .splits import check_labels
@@ -67,11 +78,13 @@ def probe(
     X : array-like of n rows
         Training images, in any shape that the extractors take.
     y : array-like of shape (n,)
-        Their classes. Only the labels of drawn rows are used.
+        Their classes. Only the labels of drawn rows are used. -1 means unlabelled where at least
+        two other classes are present: extractors and baselines are fitted on such rows as well,
+        and no draw has them.
     X_test, y_test : array-like
         The test part, rows and classes, fixed over all draws.
     n_labels : int, "all", or sequence of them, default=(10, 100)
-        The budgets: labelled rows per class. "all" is every training row, once.
+        The budgets: labelled rows per class. "all" is every labelled training row, once.
     n_draws : int, default=10
         Draws per budget, at least 1.
     classifier : {"svm", "logistic", "knn"} or classifier, default="svm"
@@ -86,7 +99,8 @@ def probe(
         components of these, as many as the first extractor has features, or 64 where that would
         not reduce them. "untrained" is every extractor with its `n_epochs` set to 0, also within
         a pipeline or a `FrozenEstimator`; one without `n_epochs`, or whose fit needs labels, has
-        none. All are fitted on all rows of X.
+        none. All are fitted on all rows of X, which "raw" and "pca" hold in memory, `LazyImages`
+        too.
     selection : {"draw", "first"}, default="draw"
         Choose scaling and hyper-parameters anew on every draw, or once per representation and
         budget on the first draw, which is quicker.
@@ -115,8 +129,9 @@ def probe(
     Raises
     ------
     ValueError
-        For a bad parameter, classes too small for a budget, test classes that are not in y, and,
-        with ``on_leak="raise"``, a leak.
+        For a bad parameter, classes too small for a budget, test classes that are not in y, rows
+        with NaN or infinity (but where no baseline reads pixels and every extractor allows NaN),
+        and, with ``on_leak="raise"``, a leak.
 
     Notes
     -----
@@ -153,8 +168,7 @@ def probe(
     >>> result.representations
     ['trained', 'raw', 'pca']
     """
-    rng = check_random_state(random_state)
-    seed = int(rng.randint(2**31 - 1))
+    seed = int((rng := check_random_state(random_state)).randint(2**31 - 1))
     check_number("n_draws", n_draws, low=1, integer=True)
     check_choice("selection", selection, ("draw", "first"))
     check_choice("on_leak", on_leak, ("raise", "warn", "ignore"))
@@ -163,6 +177,8 @@ def probe(
     baselines = _several("baselines", baselines, BASELINES)
     named = check_extractors(extractors, baselines)
     y, y_test = _check_data(X, y, X_test, y_test)
+    if {"raw", "pca"} & {*baselines} or not all(map(_allows_nan, named.values())):
+        _check_finite(X=X, X_test=X_test)
     protocol = Protocol(
         y=y, y_test=y_test, recipe=make_recipe(classifier, param_grid, seed),
         draws=draw_labels(y, _check_budgets(n_labels), n_draws, selection_rows, rng),
@@ -220,13 +236,35 @@ def _check_data(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[np.ndarray, n
         raise ValueError(
             f"X has rows of shape {row} and X_test of shape {row_test}; bring them into one shape."
         )
-    unknown = np.setdiff1d(y_test, y).tolist()
+    unknown = np.setdiff1d(y_test, classes_among(y)).tolist()
     if unknown:
         raise ValueError(
             f"y_test has the class {unknown[0]!r}, which y has not; take its rows out of "
             "the test part, or add some to the training part."
         )
     return y, y_test
+
+
+def _allows_nan(extractor: Any) -> bool:
+    """A pipeline's own tag does not tell: what its first step takes, it takes."""
+    while isinstance(extractor, (Pipeline, FrozenEstimator)):
+        frozen = isinstance(extractor, FrozenEstimator)
+        extractor = extractor.estimator if frozen else extractor.steps[0][1]
+    return not hasattr(extractor, "fit") or get_tags(extractor).input_tags.allow_nan
+
+
+def _check_finite(**parts: Any) -> None:
+    """Raise for rows that `transform` would refuse, after all of the training."""
+    for name, X in parts.items():
+        if with_dtype(X).dtype.kind != "f":
+            continue
+        for start, rows in in_parts(X):
+            good = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+            if not good.all():
+                raise ValueError(
+                    f"row {start + good.argmin()} of {name} contains NaN or infinity: leave out "
+                    "or repair it."
+                )
 
 
 def _check_n_jobs(n_jobs: Any) -> None:

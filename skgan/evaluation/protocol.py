@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..utils.checks import check_number
+from ..utils.labels import classes_among, has_label
 from .classifiers import Choice, Recipe, folds, score_candidates, score_choice
 from .splits import check_class_sizes, draw_balanced
 
@@ -56,8 +57,9 @@ class Protocol:
             "candidates": list(self.recipe.grid),
             "scaling": list(self.scalings),
             "n_train": len(self.y),
+            "n_labelled": int(has_label(self.y).sum()),
             "n_test": len(self.y_test),
-            "n_classes": len(np.unique(self.y)),
+            "n_classes": len(classes_among(self.y)),
             "chance": self.chance,
         }
 
@@ -140,7 +142,9 @@ def draw_labels(
     selection_rows: int,
     rng: np.random.RandomState,
 ) -> list[Draw]:
-    """The labelled rows of every budget and draw."""
+    """The labelled rows of every budget and draw, from those rows whose label is known."""
+    labelled = np.flatnonzero(has_label(y))
+    y = y[labelled]
     n_classes = len(np.unique(y))
     # Two rows of each class are the least that folds can be made of.
     check_number("selection_rows", selection_rows, low=2 * n_classes, integer=True)
@@ -156,5 +160,6 @@ def draw_labels(
             search_rows = rows
             if len(rows) > selection_rows:
                 search_rows = rows[draw_balanced(y[rows], selection_rows // n_classes, rng)]
-            draws.append(Draw(budget, number, rows, search_rows, int(rng.randint(2**31 - 1))))
+            seed = int(rng.randint(2**31 - 1))
+            draws.append(Draw(budget, number, labelled[rows], labelled[search_rows], seed))
     return draws

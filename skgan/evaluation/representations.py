@@ -11,6 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from .. import LazyImages
+
+CHUNK_ROWS = 256
 BASELINES = ("raw", "pca", "untrained")
 
 
@@ -33,6 +36,18 @@ class Pixels(TransformerMixin, BaseEstimator):
 def _flat(X: Any) -> np.ndarray:
     X = np.asarray(X)
     return X.reshape(len(X), -1).astype(np.float32, copy=False)
+
+
+def with_dtype(X: Any) -> Any:
+    """X as an array, or as the `LazyImages` that it is."""
+    return X if isinstance(X, LazyImages) else np.asarray(X)
+
+
+def in_parts(X: Any) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of X some at a time, and where they begin: lazy images are never decoded whole."""
+    X = with_dtype(X)
+    for start in range(0, len(X), CHUNK_ROWS):
+        yield start, np.asarray(X[start : start + CHUNK_ROWS])
 
 
 def seeded(estimator: Any, seed: int) -> Any:

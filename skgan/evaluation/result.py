@@ -31,8 +31,8 @@ class ProbeResult:
         The representation that `table` compares the others with: the first extractor.
     settings : dict
         How it was measured: arguments of `probe`, the ``"candidates"`` that were tried,
-        ``"n_train"``, ``"n_test"``, ``"n_classes"``, and ``"chance"``, the accuracy of guessing
-        the most frequent class.
+        ``"n_train"``, ``"n_labelled"`` of them, ``"n_test"``, ``"n_classes"``, and ``"chance"``,
+        the accuracy of guessing the most frequent class.
     warnings : list of str
         What the leak checks found or cannot know.
     """
@@ -169,7 +169,7 @@ class ProbeResult:
         text : str
         """
         features = {row["representation"]: str(row["n_features"]) for row in self.summary()}
-        budgets = ["all rows" if b == "all" else f"{b} per class" for b in self.budgets]
+        budgets = ["all labels" if b == "all" else f"{b} per class" for b in self.budgets]
         header = ["", "features", *budgets]
         accuracy = _cells(self.summary(), lambda r: _interval(r, ".3f"))
         blocks = [

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..utils.checks import check_flag, check_number
+from ..utils.labels import has_label
 from .splits import check_labels
 
 INIT_STD = 0.02
@@ -80,7 +81,8 @@ def softmax_probe(
     F : array-like of shape (n, d)
         Features of the training rows.
     y : array-like of shape (n,)
-        Their classes.
+        Their classes; -1 means unlabelled where at least two other classes are present, and such
+        rows are left out.
     F_test, y_test : array-like
         Features and classes of the test rows.
     lr : float, default=2e-4
@@ -129,7 +131,7 @@ def softmax_probe(
             f"F has {train.shape[1]} columns and F_test {test.shape[1]}; take both from one "
             "extractor."
         )
-    classes, targets, test_targets = _check_classes(train, y, test, y_test)
+    train, classes, targets, test_targets = _check_classes(train, y, test, y_test)
     rms = float(torch.linalg.vector_norm(train, dtype=torch.float64)) / train.numel() ** 0.5
     if unit_rms:
         if rms == 0:
@@ -183,11 +185,14 @@ def _check_features(name: str, F: Any) -> Tensor:
 
 def _check_classes(
     F: Tensor, y: Any, F_test: Tensor, y_test: Any
-) -> tuple[np.ndarray, Tensor, Tensor]:
-    """The classes, and where those of the rows are among them."""
+) -> tuple[Tensor, np.ndarray, Tensor, Tensor]:
+    """The rows with a label, the classes, and where those of the rows are among them."""
     y, y_test = check_labels("y", y), column_or_1d(y_test)
     check_consistent_length(F, y)
     check_consistent_length(F_test, y_test)
+    known = has_label(y)
+    if not known.all():
+        F, y = F[torch.from_numpy(known)], y[known]
     classes, targets = np.unique(y, return_inverse=True)
     unknown = np.setdiff1d(y_test, classes).tolist()
     if unknown:
@@ -196,4 +201,4 @@ def _check_classes(
             "part, or add some to the training part."
         )
     places = np.searchsorted(classes, y_test)
-    return classes, torch.from_numpy(targets), torch.from_numpy(places)
+    return F, classes, torch.from_numpy(targets), torch.from_numpy(places)

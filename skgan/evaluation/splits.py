@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 
 from ..utils.checks import check_number
+from ..utils.labels import check_label_types, classes_among, has_label
 
 
 class LabelBudgetSplit:
@@ -97,7 +97,8 @@ class LabelBudgetSplit:
         X : array-like of n rows
             Only its length is looked at.
         y : array-like of shape (n,)
-            Class labels.
+            Class labels; -1 means unlabelled where at least two other classes are present, and
+            such rows are in no draw and in no test part.
         groups : object
             Ignored.
 
@@ -119,13 +120,15 @@ class LabelBudgetSplit:
         y = check_labels("y", y)
         check_consistent_length(X, y)
         # One row more than the budget, so that every class is also tested.
+        labelled = np.flatnonzero(has_label(y))
+        y = y[labelled]
         check_class_sizes(y, self.n_labels, spare=1)
         rng = check_random_state(self.random_state)
         n_left = len(y) - self.n_labels * len(np.unique(y))
         n_test = self._n_test(n_left)
         for _ in range(self.n_splits):
-            train = draw_balanced(y, self.n_labels, rng)
-            left = np.setdiff1d(np.arange(len(y)), train)
+            train = labelled[draw_balanced(y, self.n_labels, rng)]
+            left = np.setdiff1d(labelled, train)
             test = left if n_test == n_left else np.sort(rng.choice(left, n_test, replace=False))
             yield train, test
 
@@ -145,8 +148,8 @@ class LabelBudgetSplit:
 def check_labels(name: str, y: Any) -> np.ndarray:
     """`y` as a 1-D array of at least two classes."""
     y = column_or_1d(y)
-    check_classification_targets(y)
-    classes = np.unique(y).tolist()
+    check_label_types(name, y)
+    classes = classes_among(y).tolist()
     if len(classes) < 2:
         raise ValueError(f"{name} holds the classes {classes}; pass rows of at least two classes.")
     return y

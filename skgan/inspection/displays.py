@@ -126,8 +126,8 @@ class SampleDisplay:
     Parameters
     ----------
     images : array-like of shape (n, c, h, w)
-        Values in [0, 1]; what lies outside is clipped. One channel is shown in grey, three as
-        red, green and blue.
+        Values in [0, 1], clipped where they lie a little outside, or bytes (uint8), 0 to 255. One
+        channel is shown in grey, three as red, green and blue.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class SampleDisplay:
     Raises
     ------
     ValueError
-        If the images have another shape.
+        If the images have another shape, or values far outside of [0, 1].
 
     Examples
     --------
@@ -156,10 +156,20 @@ class SampleDisplay:
                 f"images has shape {images.shape}; pass (n, c, h, w) with at least one image and "
                 "c = 1 (grey) or 3 (colour)."
             )
+        if images.dtype == np.uint8:
+            images = images / np.float32(255)
+        low, high = images.min(), images.max()
+        if not (low >= -1 and high <= 2):  # NaN is not, either
+            raise ValueError(
+                f"images has values from {low} to {high}; bring them into [0, 1], or pass bytes "
+                "(uint8). `sample_images` gives such images."
+            )
         self.images = images
 
     @classmethod
-    def from_estimator(cls, estimator, *, n_samples=64, random_state=None, n_columns=None, ax=None):
+    def from_estimator(
+        cls, estimator, *, n_samples=64, random_state=None, component=None, n_columns=None, ax=None
+    ):
         """Draw images that a fitted estimator generates.
 
         Parameters
@@ -169,6 +179,8 @@ class SampleDisplay:
             How many images.
         random_state : int, RandomState instance or None, default=None
             An int shows the same images at every call.
+        component : int or None, default=None
+            One generator of several, or one category of z, as in the estimator's `sample`.
         n_columns : int or None, default=None
             See `plot`.
         ax : Axes, default=None
@@ -191,7 +203,8 @@ class SampleDisplay:
                 f"{type(estimator).__name__} has no `sample_images`: pass an estimator that was "
                 "fitted on images and has a generator."
             )
-        images = estimator.sample_images(n_samples, random_state=random_state)
+        one = {} if component is None else {"component": component}
+        images = estimator.sample_images(n_samples, random_state=random_state, **one)
         return cls(images).plot(n_columns=n_columns, ax=ax)
 
     def plot(self, *, n_columns=None, ax=None):

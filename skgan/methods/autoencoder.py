@@ -49,8 +49,8 @@ class AutoencoderFeatures(ReconstructionMixin, BaseGAN):
         Dimension of z.
     generator : str, spec, callable or Module, default="auto"
         "auto" is "dcgan" for images and "mlp" for tables; "faces64", "imagenet32" and "svhn32"
-        are the networks of DCGAN's released code, "marta256" MARTA GAN's and "bigan784" BiGAN's
-        for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
+        are the networks of DCGAN's released code, "marta256" MARTA GAN's, "mao32" those of Mao et
+        al. and "bigan784" BiGAN's for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
         `f(latent_dim=, output_shape=)` that returns a module; or a module, which is copied. It
         maps (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns).
     encoder : str, spec, callable or Module, default="auto"
@@ -130,8 +130,8 @@ class AutoencoderFeatures(ReconstructionMixin, BaseGAN):
     generator_, encoder_ : Module
         The trained networks, in eval mode.
     history_ : list of dict
-        One an epoch: "encoder_loss", "generator_loss" (these two are one number), "seconds",
-        "images_per_second".
+        One an epoch: "epoch" (from 1), "encoder_loss", "generator_loss" (these two are one
+        number), "seconds", "images_per_second".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int

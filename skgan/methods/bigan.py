@@ -2,8 +2,9 @@
 
     min_{G,E} max_D  E_x log D(x, E(x)) + E_z log(1 - D(G(z), z))
 
-D is at its best where the pairs (x, E(x)) and (G(z), z) have one distribution; E and G then
-invert each other (theorems 1 and 2). G and E are trained on the inverse objective of sec. 3.4,
+Against the best D, E and G are at their best where the pairs (x, E(x)) and (G(z), z) have one
+distribution: D is then at 1/2 everywhere (theorem 1), and E and G invert each other (theorem 2).
+G and E are trained on the inverse objective of sec. 3.4,
 1/2 [-log(1 - D(x, E(x))) - log D(G(z), z)]: E wants D(x, E(x)) -> 0, G wants D(G(z), z) -> 1.
 With encoder_output="gaussian", latent="normal" this is ALI (Dumoulin et al. 2017, arXiv
 1606.00704); `unary` adds BigBiGAN's terms (arXiv 1907.02544).
@@ -57,8 +58,8 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         Sizes of one-hot parts that are appended to z; the encoder gives their probabilities.
     generator : str, spec, callable or Module, default="auto"
         "auto" is "dcgan" for images and "mlp" for tables; "faces64", "imagenet32" and "svhn32"
-        are the networks of DCGAN's released code, "marta256" MARTA GAN's and "bigan784" BiGAN's
-        for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
+        are the networks of DCGAN's released code, "marta256" MARTA GAN's, "mao32" those of Mao et
+        al. and "bigan784" BiGAN's for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
         `f(latent_dim=, output_shape=)` that returns a module; or a module, which is copied. It
         maps (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns).
     encoder : str, spec, callable or Module, default="auto"
@@ -71,7 +72,8 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         first.
     encoder_output : {"squashed", "linear", "gaussian"}, default="squashed"
         From the encoder's output a to E(x): 2 sigma(a) - 1, which lies in the uniform prior's
-        support; a itself; or mu + sigma eps with noise eps in training, and mu afterwards.
+        support; a itself; or mu + sigma eps with noise eps in training, and mu afterwards. With
+        latent="normal" "squashed" is an error.
     unary : bool, default=False
         BigBiGAN's game: hinges on three scores, of x alone, z alone, and the pair.
     play : {"simultaneous", "alternating"}, default="simultaneous"
@@ -95,8 +97,8 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         stay as they are.
     pool : {"max", "avg"}, default="max"
     validation_fraction : float, default=0.0
-        Share of the rows in `fit` that is kept out of training; `history_` then follows the
-        density ratio on them ("alpha_mean", "alpha_cv").
+        Share of the rows in `fit`, in [0, 1), that is kept out of training; `history_` then follows
+        the density ratio on them ("alpha_mean", "alpha_cv"). Games without one refuse it.
     n_epochs : int or "auto", default="auto"
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
@@ -150,9 +152,10 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
     generator_, encoder_, discriminator_ : Module
         The trained networks, in eval mode.
     history_ : list of dict
-        One an epoch: "discriminator_loss", "generator_loss", "encoder_loss" (these two are one
-        number), D's mean outputs "discriminator_real" and "discriminator_generated", "seconds",
-        "images_per_second"; with `validation_fraction` "alpha_mean" and "alpha_cv".
+        One an epoch: "epoch" (from 1), "discriminator_loss", "generator_loss", "encoder_loss"
+        (these two are one number), D's mean outputs "discriminator_real" and
+        "discriminator_generated", "seconds", "images_per_second"; with `validation_fraction`
+        "alpha_mean" and "alpha_cv".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int

@@ -52,8 +52,8 @@ class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
         Prior of z: U(-1, 1) or N(0, 1).
     generator : str, spec, callable or Module, default="auto"
         "auto" is "dcgan" for images and "mlp" for tables; "faces64", "imagenet32" and "svhn32"
-        are the networks of DCGAN's released code, "marta256" MARTA GAN's and "bigan784" BiGAN's
-        for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
+        are the networks of DCGAN's released code, "marta256" MARTA GAN's, "mao32" those of Mao et
+        al. and "bigan784" BiGAN's for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
         `f(latent_dim=, output_shape=)` that returns a module; or a module, which is copied. It
         maps (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns).
     discriminator : str, spec, callable or Module, default="auto"
@@ -68,7 +68,8 @@ class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
     n_critic : int, default=1
         Steps of D for each turn of G.
     n_generator : int, default=1
-        Steps of G in its turn (MARTA GAN: 2).
+        Steps of G in its turn (MARTA GAN: 2). How many generators there are is another matter, see
+        `MGANExtractor`.
     feature_matching : {None, "mean", "paired"}, default=None
         Adds to G's loss the distance between D's features (those that `transform` returns) of
         real and generated rows: of their means (MARTA GAN's paper), or row by row (its code).
@@ -87,8 +88,8 @@ class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
         D's batch-norm statistics in `transform`: measured on the training rows after training
         (the released code's way), or PyTorch's running average over real and generated batches.
     validation_fraction : float, default=0.0
-        Share of the rows in `fit` that is kept out of training; `history_` then follows the
-        density ratio on them ("alpha_mean", "alpha_cv").
+        Share of the rows in `fit`, in [0, 1), that is kept out of training; `history_` then follows
+        the density ratio on them ("alpha_mean", "alpha_cv"). Games without one refuse it.
     n_epochs : int or "auto", default="auto"
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
@@ -145,7 +146,8 @@ class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
         The weights from features to D's logit; only where `transform` returns exactly the
         layer that feeds the head, such as with `layers=-1, pool_grid=None`.
     history_ : list of dict
-        One an epoch: "discriminator_loss", "generator_loss", D's mean logits
+        One an epoch: "epoch" (from 1), "discriminator_loss" (without the penalty), with
+        loss="wgan-gp" "discriminator_penalty", "generator_loss", D's mean logits
         "discriminator_real" and "discriminator_generated", "seconds", "images_per_second"; with
         `validation_fraction` "alpha_mean" and "alpha_cv".
     n_epochs_, n_steps_ : int
@@ -309,10 +311,7 @@ class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
 
     @property
     def head_weight_(self):
-        weight = self._extractor(self._nets()).head_weight()
-        if weight is None:
-            raise AttributeError(
-                "head_weight_ exists only where transform returns the layer that feeds D's head, "
-                "such as with layers=-1, pool_grid=None."
-            )
-        return weight.numpy(force=True)
+        return self._head_weight(
+            "transform returns the layer that feeds D's head, such as with layers=-1, "
+            "pool_grid=None"
+        )

@@ -50,8 +50,8 @@ class LatentRegressorEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         Prior of z: U(-1, 1) or N(0, 1).
     generator : str, spec, callable or Module, default="auto"
         "auto" is "dcgan" for images and "mlp" for tables; "faces64", "imagenet32" and "svhn32"
-        are the networks of DCGAN's released code, "marta256" MARTA GAN's and "bigan784" BiGAN's
-        for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
+        are the networks of DCGAN's released code, "marta256" MARTA GAN's, "mao32" those of Mao et
+        al. and "bigan784" BiGAN's for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
         `f(latent_dim=, output_shape=)` that returns a module; or a module, which is copied. It
         maps (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns).
     encoder : str, spec, callable or Module, default="auto"
@@ -83,8 +83,8 @@ class LatentRegressorEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
         stay as they are.
     pool : {"max", "avg"}, default="max"
     validation_fraction : float, default=0.0
-        Share of the rows in `fit` that is kept out of training; `history_` then follows the
-        density ratio on them ("alpha_mean", "alpha_cv").
+        Share of the rows in `fit`, in [0, 1), that is kept out of training; `history_` then follows
+        the density ratio on them ("alpha_mean", "alpha_cv"). Games without one refuse it.
     n_epochs : int or "auto", default="auto"
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
@@ -138,9 +138,9 @@ class LatentRegressorEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
     generator_, encoder_, discriminator_ : Module
         The trained networks, in eval mode.
     history_ : list of dict
-        One an epoch: "discriminator_loss", "generator_loss", "encoder_loss", D's mean logits
-        "discriminator_real" and "discriminator_generated", "seconds", "images_per_second"; with
-        `validation_fraction` "alpha_mean" and "alpha_cv".
+        One an epoch: "epoch" (from 1), "discriminator_loss", "generator_loss", "encoder_loss", D's
+        mean logits "discriminator_real" and "discriminator_generated", "seconds",
+        "images_per_second"; with `validation_fraction` "alpha_mean" and "alpha_cv".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int

@@ -76,15 +76,15 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
         Whether generators minimise log(1 - D(G(z))), as equation 16 is written, instead of
         -log D(G(z)), as MGAN's released code does.
     norm : {"batch", "none", "spectral"}, default="batch"
-        Of the discriminator.
+        Of discriminator, classifier and the layers that they share.
     extractor : {"discriminator", "classifier", "both"}, default="discriminator"
         Whose features `transform` returns. The two are equal where all layers are shared.
     subspace : {None, "null", "row"}, default=None
         Part of the features: all, what the head's weights do not see (null space), or what they
         see (row space; corollary 4).
     validation_fraction : float, default=0.0
-        Share of the rows in `fit` that is kept out of training; `history_` then follows the
-        density ratio on them ("alpha_mean", "alpha_cv").
+        Share of the rows in `fit`, in [0, 1), that is kept out of training; `history_` then follows
+        the density ratio on them ("alpha_mean", "alpha_cv"). Games without one refuse it.
     n_epochs : int or "auto", default="auto"
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
@@ -143,10 +143,10 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
         The weights A of the head that the features feed; not with `extractor="both"` or a
         `subspace`.
     history_ : list of dict
-        One an epoch: "trunk_loss" (where layers are shared), "discriminator_loss",
-        "classifier_loss", "generator_loss", D's mean logits "discriminator_real" and
-        "discriminator_generated", "seconds", "images_per_second"; with `validation_fraction`
-        "alpha_mean" and "alpha_cv".
+        One an epoch: "epoch" (from 1), "trunk_loss" (where layers are shared),
+        "discriminator_loss", "classifier_loss", "generator_loss", D's mean logits
+        "discriminator_real" and "discriminator_generated", "seconds", "images_per_second"; with
+        `validation_fraction` "alpha_mean" and "alpha_cv".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int
@@ -251,8 +251,8 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
         return (self.n_generators,)
 
     def _build(self, shape, rng):
-        # Paper: table 1 says with what biases begin, not where they are: here the last layer of G
-        # and the features have one. The features' nonlinearity is left blank there, none here.
+        # Paper: table 1 gives G and the heads no biases, and leaves the trunk's open; here G's last
+        # layer and the features have one. The features' nonlinearity is left blank, none here.
         choices = (self.generator, self.discriminator)
         g, d = ("mao32" if c == "auto" and len(shape) == 3 else c for c in choices)
         generator = build_network(
@@ -351,10 +351,7 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
 
     @property
     def head_weight_(self):
-        weight = self._extractor(self._nets()).head_weight()
-        if weight is None:
-            raise AttributeError(
-                "head_weight_ exists only where transform returns what one head reads: with "
-                "extractor='discriminator' or 'classifier', and subspace=None."
-            )
-        return weight.numpy(force=True)
+        return self._head_weight(
+            "transform returns what one head reads: with extractor='discriminator' or "
+            "'classifier', and subspace=None"
+        )

@@ -119,7 +119,7 @@ class SupervisedFeatures(ClassificationMixin, BaseGAN):
         The weights from features to the classes' scores; only where `transform` returns exactly
         the layer that feeds the head, as it does by default.
     history_ : list of dict
-        One an epoch: "classifier_loss", "seconds", "images_per_second".
+        One an epoch: "epoch" (from 1), "classifier_loss", "seconds", "images_per_second".
     n_epochs_, n_steps_ : int
         Passes and minibatches done.
     input_shape_ : tuple of int
@@ -227,10 +227,7 @@ class SupervisedFeatures(ClassificationMixin, BaseGAN):
 
     @property
     def head_weight_(self):
-        weight = self._extractor(self._nets()).head_weight()
-        if weight is None:
-            raise AttributeError(
-                "head_weight_ exists only where transform returns the layer that feeds the "
-                "classifier's head, such as with layers=-1, pool_grid=None."
-            )
-        return weight.numpy(force=True)
+        return self._head_weight(
+            "transform returns the layer that feeds the classifier's head, such as with "
+            "layers=-1, pool_grid=None"
+        )

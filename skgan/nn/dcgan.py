@@ -20,6 +20,7 @@ from .blocks import (
     Critic,
     Encoder,
     OneOfSeveral,
+    Trunk,
     add_map,
     make_injection,
     make_norm,
@@ -87,7 +88,19 @@ def _pooled(maps: list[Tensor], head_layers: int) -> list[Tensor]:
     return [pool_to_grid(m, FUSION_GRID, "max") for m in maps[-head_layers:]]
 
 
-class DCGANDiscriminator(Critic):
+class _OnImages(Trunk):
+    """How a trunk of `_grow` begins and ends."""
+
+    margins: tuple[int, int, int, int]
+
+    def prepare(self, x: Tensor) -> Tensor:
+        return _pad(x, self.margins)
+
+    def fuse(self, maps: list[Tensor]) -> Tensor:
+        return super().fuse(_pooled(maps, self.head_layers))
+
+
+class DCGANDiscriminator(_OnImages, Critic):
     """x (n, c, h, w) in [-1, 1] -> logit (n,), or (x, z) -> logit (n,), or x -> (n, n_outputs).
 
     Parameters
@@ -110,8 +123,6 @@ class DCGANDiscriminator(Critic):
         Of the head, for a classifier; None is a critic's single logit.
     """
 
-    margins: tuple[int, int, int, int]
-
     def __init__(
         self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
         bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None,
@@ -126,14 +137,8 @@ class DCGANDiscriminator(Critic):
         self.recipe = layout | {"n_outputs": n_outputs}
         self.set_head(_grow(self, **layout), n_outputs, norm)
 
-    def prepare(self, x: Tensor) -> Tensor:
-        return _pad(x, self.margins)
 
-    def fuse(self, maps: list[Tensor]) -> Tensor:
-        return super().fuse(_pooled(maps, self.head_layers))
-
-
-class DCGANEncoder(Encoder):
+class DCGANEncoder(_OnImages, Encoder):
     """x (n, c, h, w) in [-1, 1] -> (n, n_outputs).
 
     Parameters
@@ -142,8 +147,6 @@ class DCGANEncoder(Encoder):
         As the discriminator's.
     n_outputs : int
     """
-
-    margins: tuple[int, int, int, int]
 
     def __init__(
         self, image_shape, n_outputs, channels, strides, kernel_size=4, head_layers=1,
@@ -157,12 +160,6 @@ class DCGANEncoder(Encoder):
         }  # fmt: skip
         self.recipe = {"n_outputs": n_outputs} | layout
         self.head = nn.Linear(_grow(self, **layout, norm="batch"), n_outputs)
-
-    def prepare(self, x: Tensor) -> Tensor:
-        return _pad(x, self.margins)
-
-    def fuse(self, maps: list[Tensor]) -> Tensor:
-        return super().fuse(_pooled(maps, self.head_layers))
 
 
 class DCGANGenerator(nn.Module):
@@ -218,8 +215,10 @@ class DCGANGenerator(nn.Module):
         self.inject = nn.ModuleDict()  # by the layer it is added to
         pad = (kernel_size - 1) // 2
         ups = zip(channels[::-1], [*channels[-2::-1], c], strides[::-1], strict=True)
-        for c_in, c_out, stride in ups:
-            last = len(layers) == 2 + 3 * (len(channels) - 1)
+        for i, (c_in, c_out, stride) in enumerate(ups, 1):
+            # Paper: no biases in the released code; here the last layer, which no batch norm
+            # follows, has one.
+            last = i == len(channels)
             extra = stride + 2 * pad - kernel_size
             if z_injection and not last:
                 self.inject[str(len(layers))] = make_injection(latent_dim, c_out)
@@ -247,9 +246,10 @@ def pool_to_grid(x: Tensor, grid: int | None, pool: str) -> Tensor:
     """Pool maps (n, c, h, w) to grid x grid; maps smaller than the grid keep their size.
 
     Where the grid divides the side this is non-overlapping pooling with kernel side / grid
-    (DCGAN sec. 5.1). Vectors (n, k) and `grid=None` pass as they are.
+    (DCGAN sec. 5.1). What is no map, such as vectors (n, k), passes as it is; so does all with
+    `grid=None`.
     """
-    if grid is None or x.ndim == 2:
+    if grid is None or x.ndim != 4:
         return x
     size = min(grid, x.shape[2]), min(grid, x.shape[3])
     if size == tuple(x.shape[2:]):

@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ..utils.modules import run_watched
 from .blocks import Trunk
 from .codes import resize
 from .dcgan import FUSION_GRID, pool_to_grid
@@ -25,38 +26,28 @@ _STAGE_TYPES = {"activation": _ACTIVATIONS, "norm": _NORMS, "conv": _LINEAR_MAPS
 class ModuleTaps(nn.Module):
     """Taps for any module: the outputs of its activation, norm or conv and linear layers.
 
-    Its last linear map gives the logit (or code) and is not a feature, nor is anything behind it.
+    The linear map that runs last gives the logit (or code) and is not a feature, nor is anything
+    behind it.
     """
 
     def __init__(self, net: nn.Module):
         super().__init__()
         self.net = net
 
-    def stage_names(self, tap: str) -> list[str]:
-        """The submodules that `tap` reads, in order of registration."""
-        stages = list(self.net.named_modules())
-        heads = [i for i, (_, m) in enumerate(stages) if isinstance(m, _LINEAR_MAPS)]
-        before_head = stages[: heads[-1]] if heads else stages
-        return [name for name, m in before_head if isinstance(m, _STAGE_TYPES[tap])]
-
     def taps(self, x: Tensor, tap: str = "activation", n_layers: int | None = None) -> list[Tensor]:
-        names = self.stage_names(tap)[:n_layers]
-        out: dict[str, Tensor] = {}
+        """The outputs that `tap` reads, in the order in which they are computed."""
+        kinds = _STAGE_TYPES[tap]
 
-        def keep(name):
-            def hook(_module, _inputs, output):
-                out[name] = output.clone()  # an in-place activation may follow
+        def look(module, _inputs, output):
+            # A copy: an in-place activation may follow.
+            return isinstance(module, _LINEAR_MAPS), (
+                output.clone() if isinstance(module, kinds) else None
+            )
 
-            return hook
-
-        modules = dict(self.net.named_modules())
-        handles = [modules[name].register_forward_hook(keep(name)) for name in names]
-        try:
-            self.net(x)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return [out[name] for name in names]
+        ran = run_watched(self.net, x, (*kinds, *_LINEAR_MAPS), look)
+        linear = [i for i, (is_linear, _) in enumerate(ran) if is_linear]
+        before_head = ran[: linear[-1]] if linear else ran
+        return [output for _, output in before_head if output is not None][:n_layers]
 
     def each_tap(self, *args, **kwargs) -> Iterator[Tensor]:
         return iter(self.taps(*args, **kwargs))
@@ -144,18 +135,19 @@ class PooledTaps(Extractor):
         """Layer, channel (or unit) and cell of every feature, in the features' order."""
         names: list[str] = []
         for layer, shape in zip(self.layers, self.layer_shapes, strict=True):
-            if len(shape) == 1:
-                names += [f"layer{layer}_unit{u}" for u in range(shape[0])]
-            else:
+            if len(shape) == 3:
                 c, h, w = shape
                 names += [
                     f"layer{layer}_channel{k}_cell{i}x{j}"
                     for k in range(c) for i in range(h) for j in range(w)
                 ]  # fmt: skip
+            else:
+                n_units = torch.Size(shape).numel()
+                names += [f"layer{layer}_unit{u}" for u in range(n_units)]
         return names
 
     def head_weight(self) -> Tensor | None:
-        """The head's weight (1, k) if these features are exactly what the head reads."""
+        """The head's weight (n_outputs, k) if these features are exactly what the head reads."""
         if not isinstance(self.net, Trunk) or self.tap != "activation":
             return None
         n, fused = len(self.net.blocks), self.net.head_layers
@@ -184,24 +176,15 @@ class HeadInput(Extractor):
         net.train(was_training)
 
     def forward(self, x: Tensor) -> Tensor:
-        read: list[Tensor] = []
-
-        def see(_module, inputs):
-            read[:] = [inputs[0].clone()]  # it may be changed in place later
-
-        maps = [m for m in self.net.modules() if isinstance(m, _LINEAR_MAPS)]
-        handles = [m.register_forward_pre_hook(see) for m in maps]
-        try:
-            self.net(x)
-        finally:
-            for handle in handles:
-                handle.remove()
+        read = run_watched(
+            self.net, x, _LINEAR_MAPS, lambda _module, inputs, _output: inputs[0].clone()
+        )
         if not read:
             raise ValueError(
                 f"output='penultimate': the encoder {type(self.net).__name__} runs no linear map "
                 "or convolution, whose input it could be. Use output='latent'."
             )
-        return read[0].flatten(1).float()
+        return read[-1].flatten(1).float()
 
     def feature_names(self) -> list[str]:
         return [f"penultimate{i}" for i in range(self.n_features)]

@@ -1,7 +1,7 @@
 """Two networks on common first layers: a discriminator and a classifier that share their bottom.
 
 The layers of one trunk are dealt out. The first ones are `SharedLayers`; what is left of the trunk,
-and a head, is a `Branch`; there may be several branches. `joined` puts the two together again.
+and a head, is a `Branch`; there may be several branches. `Joined` puts the two together again.
 """
 
 from typing import Any
@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..utils.linear import row_basis
 from .blocks import Block, Critic
-from .dcgan import DCGANDiscriminator
 from .heads import Extractor
 from .init import build_seeded
-from .mlp import MLPDiscriminator
+from .joint import FAMILIES
 from .specs import spec_of
-
-FAMILIES: dict[str, type[Critic]] = {"dcgan": DCGANDiscriminator, "mlp": MLPDiscriminator}
 
 
 class SharedLayers(nn.Module):
@@ -136,7 +134,7 @@ class JoinedFeatures(Extractor):
         f = net.features(x).float()
         if self.subspace is None:
             return f
-        B = row_basis(net.head.weight).to(f)
+        B = torch.from_numpy(row_basis(net.head.weight.numpy(force=True))).to(f)
         with torch.autocast(f.device.type, enabled=False):
             row = (f @ B.T) @ B
         return row if self.subspace == "row" else f - row
@@ -151,13 +149,6 @@ class JoinedFeatures(Extractor):
             return None
         net: Any = next(iter(self.nets.values()))
         return net.head.weight
-
-
-def row_basis(A: Tensor) -> Tensor:
-    """An orthonormal basis (rank, d) of the row space of A (k, d), in float64 on the CPU."""
-    _, s, basis = torch.linalg.svd(A.detach().cpu().double(), full_matrices=False)
-    # What is below this is rounding, in the precision that A has.
-    return basis[s > s[0] * max(A.shape) * torch.finfo(A.dtype).eps]
 
 
 def build_branches(

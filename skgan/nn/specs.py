@@ -4,15 +4,17 @@ A spec is a `BaseEstimator`, so that its settings can be searched: `generator__w
 like. It knows how to build every role.
 """
 
-import copy
+import functools
 import math
 from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.modules import copied
 from ..utils.seeds import global_state_from
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .init import build_seeded
@@ -108,7 +110,8 @@ class DCGANSpec(BaseEstimator):
         for name in ("bn_affine", "z_injection"):
             check_flag(name, getattr(self, name))
         return {
-            "channels": channels, "strides": strides, "kernel_size": int(self.kernel_size),
+            "channels": tuple(map(int, channels)), "strides": tuple(map(int, strides)),
+            "kernel_size": int(self.kernel_size),
             "bn_affine": self.bn_affine,
         }  # fmt: skip
 
@@ -287,7 +290,7 @@ NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
     "svhn32": dict.fromkeys(ROLES, DCGANSpec(64, n_blocks=3, kernel_size=5)),
     "marta256": dict.fromkeys(ROLES, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
     | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
-    "mao32": dict.fromkeys(ROLES, DCGANSpec(128, feature_dim=128)),
+    "mao32": dict.fromkeys(ROLES, DCGANSpec(128, n_blocks=3, feature_dim=128)),
     "bigan784": dict.fromkeys(
         ROLES,
         MLPSpec(1024, bn_affine=False, z_injection=True, bias=False, unit_range=True, bn_eps=1e-8),
@@ -312,7 +315,7 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
         safe while other threads draw from it).
     """
     if isinstance(choice, nn.Module):
-        return _check_shapes(role, copy.deepcopy(choice), **keywords)
+        return _check_shapes(role, copied(choice), **keywords)
     shape = keywords["output_shape" if role == "generator" else "input_shape"]
     choice = spec_of(role, choice, shape)
     if hasattr(choice, f"make_{role}"):
@@ -324,9 +327,12 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
             "such as DCGANSpec(width=64), a callable that returns a module, or a torch.nn.Module."
         )
     with global_state_from(rng):
-        net = copy.deepcopy(choice(**keywords))
+        net = choice(**keywords)
     if not isinstance(net, nn.Module):
         raise TypeError(f"{role}={choice!r} returned {type(net).__name__}, not a torch.nn.Module.")
+    net = copied(net)
+    if any(map(is_parametrized, net.modules())):  # PyTorch refuses to pickle it
+        net.made_by = functools.partial(choice, **keywords)
     return _check_shapes(role, net, **keywords)
 
 
@@ -353,7 +359,8 @@ def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
     device = next(net.parameters()).device
     dummies = [torch.zeros(s, device=device) for s in shapes]
     try:
-        out = net.eval()(*dummies)
+        with torch.random.fork_rng(devices=[]):
+            out = net.eval()(*dummies)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"{role}: the network {type(net).__name__} cannot take a batch of shape {rows}: {error}"

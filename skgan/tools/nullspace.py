@@ -26,9 +26,11 @@ from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
+from torch import Tensor
 
 from ..methods import DCGANDiscriminatorFeatures
 from ..utils.checks import check_choice
+from ..utils.linear import row_basis
 
 TRIAL_ROWS = 32
 CHUNK_ROWS = 4096  # of features, in float64 at a time
@@ -129,6 +131,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         check_choice("subspace", self.subspace, ("null", "row"))
         if isinstance(self.extractor, FrozenEstimator):
             check_is_fitted(self.extractor.estimator)
+            X = _in_memory(X)
             A = _read_head(self.extractor, self.extractor)
             features = check_array(X, dtype=[np.float32, np.float64], estimator=self)
             _check_width(features, A, self.extractor)
@@ -141,7 +144,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
                 self.n_features_in_ = extractor.n_features_in_
             self.extractor_ = extractor
         self.head_weight_ = A
-        self._basis = _row_basis(A)
+        self._basis = row_basis(A)
         self.rank_ = len(self._basis)
         return self
 
@@ -157,6 +160,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         ndarray of shape (n, d), float32
             A DataFrame after `set_output`.
         """
+        check_choice("subspace", self.subspace, ("null", "row"))
         row, null = self.split(X)
         return null if self.subspace == "null" else row
 
@@ -249,9 +253,10 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
     def _features(self, X) -> np.ndarray:
         check_is_fitted(self)
         if isinstance(self.extractor_, FrozenEstimator):
+            X = _in_memory(X)
             return validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
         _check_feature_names(self, X, reset=False)
-        features = np.asarray(self.extractor_.transform(X))
+        features = np.asarray(_in_memory(self.extractor_.transform(X)))
         _check_width(features, self.head_weight_, self.extractor_)
         return features
 
@@ -263,6 +268,11 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
             tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
             tags.non_deterministic = inner.non_deterministic
         return tags
+
+
+def _in_memory(X):
+    """An array of a tensor, which `transform` gives under scikit-learn's array API dispatch."""
+    return X.numpy(force=True) if isinstance(X, Tensor) else X
 
 
 def _read_head(fitted, extractor) -> np.ndarray:
@@ -311,14 +321,6 @@ def _try_untrained(extractor, X, y) -> None:
     except Exception:  # on all rows `fit` may work, or has more to say
         return
     _check_width(features, _read_head(twin, extractor), extractor)
-
-
-def _row_basis(A: np.ndarray) -> np.ndarray:
-    """An orthonormal basis (rank, d) of the row space of A (k, d), in float64."""
-    _, s, basis = np.linalg.svd(A.astype(np.float64), full_matrices=False)
-    # `np.linalg.matrix_rank`'s tolerance, in the precision that the weights came in.
-    tolerance = s[0] * max(A.shape) * np.finfo(A.dtype).eps
-    return basis[s > tolerance]
 
 
 def _chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

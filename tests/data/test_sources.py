@@ -381,7 +381,7 @@ def test_what_is_left_alone(paths, tmp_path):
     unknown = stored_array(PIXELS, None, "dask.array.core")
     type(unknown).shape = (float("nan"), 10, 12, 3)
     for X in (
-        PIXELS, memmap, PIXELS.tolist(), [], [1.0, 2.0], ["a.png", None], "a.png", None, 3,
+        PIXELS, memmap, PIXELS.tolist(), [], [1.0, 2.0], ["a.png", None], None, 3,
         np.array([["a.png"]]), torch.zeros(3, 8, 8), pd.DataFrame({"a": ["x"]}), pd.Series([1.0]),
         scipy.sparse.eye_array(3).tocsr(), LazyImages(paths), stored_array(PIXELS, None, "other"),
         stored_array(PIXELS[:, 0, 0, 0], None), unknown,

@@ -230,12 +230,15 @@ def test_a_loss_used_twice_is_refused():
 def test_a_name_that_the_loss_does_not_reach_is_refused():
     nets = make_nets()
     players = play(nets)
-    ((x, _),) = batches(1)
+    ((x, z),) = batches(1)
     with pytest.raises(ValueError, match="reaches no parameter of 'generator'"):
         loss = nets["discriminator"](x).mean()
         players.update(discriminator=loss, generator=loss)
     with pytest.raises(ValueError, match="reaches no parameter"):
         players.update(generator=x.mean())
+    second = nets["generator"](z).mean()
+    with pytest.raises(ValueError, match=r"^update\(discriminator=.*parameter of 'discriminator'"):
+        players.update(discriminator=(nets["discriminator"](x).mean(), second))
     with pytest.raises(ValueError, match="the networks are generator, discriminator"):
         players.update(critic=x.mean())
     with pytest.raises(ValueError, match="scalar"):

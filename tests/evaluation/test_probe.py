@@ -13,16 +13,20 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
+from torch.utils.data import Dataset
 
-from skgan import MLPSpec
+from skgan import LazyImages, MLPSpec
 from skgan.evaluation import ProbeResult, probe
 from skgan.evaluation.classifiers import prepare, to_row_space
-from skgan.evaluation.representations import Pixels
+from skgan.evaluation.leaks import shared_rows
+from skgan.evaluation.probe import _check_finite
+from skgan.evaluation.representations import Pixels, in_parts
 
 LOG: list = []  # estimators are cloned, so what they see is written here
 
@@ -130,6 +134,56 @@ def test_every_representation_sees_the_same_rows(numbered):
         assert np.array_equal(a, b)
     assert len({rows.tobytes() for rows in fitted}) == 4
     assert [row["std"] for row in result.differences()] == [0.0]
+
+
+def test_rows_without_a_label_are_fitted_on_and_never_drawn(data):
+    X, y, X_test, y_test = data
+    some = y.copy()
+    some[::2] = -1
+    settings = {"n_labels": (5, "all"), "baselines": ("raw", "pca", "untrained")}
+    result = quick(Trainee(), (X, some, X_test, y_test), **settings)
+    assert result.fit_rows == dict.fromkeys(result.representations, 300)
+    n_rows = {r["n_labels"]: r["n_rows"] for r in result.records}
+    assert n_rows == {5: 4 * 5, "all": 150}
+    counts = [result.settings[k] for k in ("n_train", "n_labelled", "n_classes")]
+    assert counts == [300, 150, 4]
+    # Their labels being unknown changes nothing for rows that are not drawn from.
+    raw = {"n_labels": "all", "baselines": ("raw",)}
+    known = quick(Trainee(), (X[1::2], y[1::2], X_test, y_test), **raw)
+    of_all, of_known = (
+        [r["accuracy"] for r in probed.records
+         if r["representation"] == "raw" and r["n_labels"] == "all"]
+        for probed in (result, known)
+    )  # fmt: skip
+    assert of_all == of_known
+
+
+def test_unlabelled_test_rows_are_refused(data):
+    X, y, X_test, y_test = data
+    with pytest.raises(ValueError, match="y_test has the class -1, which y has not"):
+        unknown = np.where(y_test == 3, -1, y_test)
+        quick(Trainee(), (X, np.where(np.arange(300) < 9, -1, y), X_test, unknown))
+    assert LOG == []
+
+
+def test_lazy_images_are_decoded_in_parts(monkeypatch):
+    class Drawn(Dataset):
+        def __len__(self):
+            return 700
+
+        def __getitem__(self, i):
+            decoded.append(i)
+            return np.full((8, 8, 1), i % 251, np.uint8)
+
+    decoded: list = []
+    images = LazyImages(Drawn())
+    decoded.clear()
+    seen = [(start, rows.shape) for start, rows in in_parts(images)]
+    assert seen == [(0, (256, 8, 8, 1)), (256, (256, 8, 8, 1)), (512, (188, 8, 8, 1))]
+    decoded.clear()
+    _check_finite(X=images)  # bytes are never NaN
+    assert not decoded
+    assert shared_rows(images[:300], images[290:310]) == 20  # values repeat after 251
 
 
 @pytest.mark.parametrize("selection", ["draw", "first"])
@@ -610,6 +664,25 @@ def test_bad_data(data):
     with pytest.raises(ValueError, match="inconsistent"):
         quick(Trainee(), (X, y[:-1], X_test, y_test))
     assert LOG == []
+
+
+@pytest.mark.parametrize("part", ["X", "X_test"])
+def test_rows_that_are_not_finite_are_found_before_training(data, part):
+    X, y, X_test, y_test = data
+    X, X_test = X.astype(np.float32), X_test.astype(np.float32)
+    {"X": X, "X_test": X_test}[part][7, 0, 3, 3] = np.nan
+    with pytest.raises(ValueError, match=f"row 7 of {part} contains NaN or infinity: leave out"):
+        quick(Trainee(), (X, y, X_test, y_test))
+    assert LOG == []
+
+
+def test_nan_is_welcome_where_every_extractor_can_use_it(numbered):
+    X, y, X_test, y_test = (part.copy() for part in numbered)
+    X[3, 1] = X_test[4, 2] = np.nan
+    extractor = make_pipeline(SimpleImputer(), StandardScaler())
+    quick(extractor, (X, y, X_test, y_test), baselines=())
+    with pytest.raises(ValueError, match="row 3 of X contains NaN"):
+        quick(extractor, (X, y, X_test, y_test), baselines=("raw",))
 
 
 def test_bad_features(data):

@@ -50,6 +50,14 @@ def test_its_steps_are_those_of_a_loop_written_out(data, batch_size, n_epochs, n
     assert result.accuracy == np.mean(test_scores.argmax(1).numpy() == y_test)
 
 
+def test_rows_without_a_label_are_left_out(data):
+    F, y, F_test, y_test = data
+    some = np.where(np.arange(500) % 3 == 0, -1, y)
+    with_them = softmax_probe(F, some, F_test, y_test, random_state=0)
+    without = softmax_probe(F[some >= 0], some[some >= 0], F_test, y_test, random_state=0)
+    assert with_them == without
+
+
 def test_the_first_step_by_formula(data):
     """W - lr * (softmax(W f) - onehot) f^T, from the same draws."""
     F, y, *_ = data

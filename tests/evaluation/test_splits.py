@@ -43,6 +43,16 @@ def test_an_int_gives_the_same_draws_and_another_int_others(names):
     assert len({t.tobytes() for t, _ in first}) == 10
 
 
+def test_rows_without_a_label_are_in_no_part():
+    y = np.array([0, -1, 1, 2] * 10)
+    for train, test in draws(y, n_labels=4, n_splits=5, random_state=0):
+        assert np.bincount(y[train]).tolist() == [4, 4, 4]
+        assert np.array_equal(np.sort(np.concatenate([train, test])), np.flatnonzero(y >= 0))
+    # Beside one other class -1 is a class itself.
+    train, _ = draws(np.array([-1, 1] * 10), n_labels=4, n_splits=1)[0]
+    assert len(train) == 8
+
+
 def test_it_serves_scikit_learn():
     X, y = load_digits(return_X_y=True)
     cv = LabelBudgetSplit(n_labels=5, n_splits=3, test_size=100, random_state=0)

@@ -149,6 +149,30 @@ def test_other_shapes_are_refused(shape):
         SampleDisplay(np.zeros(shape))
 
 
+def test_bytes_are_shown_as_the_images_that_they_are():
+    images = np.arange(0, 256, 17, dtype=np.uint8).reshape(1, 1, 4, 4)
+    sheet = SampleDisplay(images).plot().image_.get_array()
+    np.testing.assert_allclose(sheet, images[0, 0] / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [255.0, -3.0, np.nan, 7])
+def test_values_of_another_range_are_refused(value):
+    images = np.full((1, 1, 2, 2), value)
+    with pytest.raises(
+        ValueError, match=r"values from .*; bring them into \[0, 1\], or pass bytes"
+    ):
+        SampleDisplay(images)
+
+
+def test_one_generator_of_several_can_be_chosen():
+    class Several(StubGAN):
+        def sample_images(self, n_samples, random_state=None, component=None):
+            return np.full((n_samples, 1, 2, 2), component / 10)
+
+    display = SampleDisplay.from_estimator(Several().fit(), n_samples=1, component=7)
+    assert (display.images == 0.7).all()
+
+
 def test_n_columns_below_one_is_refused():
     with pytest.raises(ValueError, match="n_columns=0 must be at least 1"):
         SampleDisplay(np.zeros((1, 1, 2, 2))).plot(n_columns=0)

@@ -1,0 +1,10 @@
+"""Subspaces of a matrix."""
+
+import numpy as np
+
+
+def row_basis(A: np.ndarray) -> np.ndarray:
+    """An orthonormal basis (rank, d) of the row space of A (k, d), in float64."""
+    _, s, basis = np.linalg.svd(A.astype(np.float64), full_matrices=False)
+    # `np.linalg.matrix_rank`'s tolerance, in the precision that A came in.
+    return basis[s > s[0] * max(A.shape) * np.finfo(A.dtype).eps]
