@@ -20,8 +20,8 @@ spec = DCGANSpec(2, kernel_size=3)
 images = LazyImages(sorted(Path(sys.argv[1]).glob("*.png")))
 y = np.arange(len(images)) % 2
 gan = DCGANDiscriminatorFeatures(
-    generator=spec, discriminator=spec, latent_dim=4, n_epochs=1, batch_size=100, layers=-1,
-    pool_grid=1, transform_batch_size=64, random_state=0, device="cpu",
+    generator=spec, discriminator=spec, latent_dim=4, n_epochs=1, batch_size=20, layers=-1,
+    pool_grid=1, transform_batch_size=20, random_state=0, device="cpu",
 )
 pipe = Pipeline([("features", gan), ("svm", LinearSVC())])
 search = GridSearchCV(pipe, {"svm__C": [0.1, 1.0]}, cv=2, error_score="raise").fit(images, y)
@@ -51,5 +51,6 @@ def test_peak_memory_does_not_grow_with_the_folder(tmp_path):
             pixels = np.kron(rng.integers(0, 256, (4, 4, 3)), np.ones((24, 24, 1)))
             image_class.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:05d}.png")
         peaks[n] = peak_megabytes(folder)
-    # Room for the allocator; holding the files decoded would take 124 MB more, as floats 500.
-    assert peaks[5000] - peaks[500] < 50, peaks
+    # Small batches leave the allocator little to vary by. Holding the files decoded would take
+    # 124 MB more, as floats 500.
+    assert peaks[5000] - peaks[500] < 30, peaks
