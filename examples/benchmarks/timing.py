@@ -50,14 +50,15 @@ def machine():
     }  # fmt: skip
 
 
-def peak_memory(script, *arguments):
-    """Peak resident memory in MB of `script` in a process of its own, beyond its imports.
+def alone(script, *arguments, env=()):
+    """What `script` prints, as JSON in its last line, in a process of its own.
 
-    The script prints its resident memory behind its imports, in MB, as its last line.
+    `env`: variables of the environment that the process has beside ours.
     """
     run = subprocess.run(
-        [sys.executable, script, *arguments], check=True, capture_output=True, text=True
-    )
+        [sys.executable, script, *arguments], check=True, capture_output=True, text=True,
+        env=os.environ | dict(env),
+    )  # fmt: skip
     return json.loads(run.stdout.splitlines()[-1])
 
 
