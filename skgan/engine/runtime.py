@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ..nn.conv import Products, TiledConvolutions, cpu_has_products, products_pay, tiles_pay
+from ..nn.conv import (
+    HalfKernels,
+    Products,
+    TiledConvolutions,
+    cpu_has_half_kernels,
+    cpu_has_products,
+    products_pay,
+    tiles_pay,
+)
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LR_DECAYS = (None, "linear", "exponential")
@@ -34,8 +42,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def resolve_precision(precision: str, device: torch.device, nets: Iterable[nn.Module]) -> str:
     """ "auto" is bfloat16 where it pays, else float32.
 
-    It pays on CUDA devices that have it, and on CPUs with matrix units (AMX) for networks whose
-    layers are large enough to fill them. The rule is fixed: nothing is timed.
+    It pays on CUDA devices that have it, and on CPUs with units for it (AMX, AVX512-BF16) for
+    networks whose layers are large enough to fill them. The rule is fixed: nothing is timed.
     """
     if precision == "auto":
         fast = has_fast_bfloat16(device) and (device.type == "cuda" or products_pay(nets))
@@ -47,7 +55,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether the device has units for bfloat16 products."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and cpu_has_products()
+    return device.type == "cpu" and (cpu_has_products() or cpu_has_half_kernels())
 
 
 def arithmetic(
@@ -61,8 +69,9 @@ def arithmetic(
         tiled = device.type == "cpu" and tiles_pay(nets)
         return TiledConvolutions() if tiled else contextlib.nullcontext()
     if device.type == "cpu":
-        return Products()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+        return HalfKernels() if cpu_has_half_kernels() else Products()
+    # Without its cache: a weight that was cast before it moved would be used again behind the move.
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ class SupervisedFeatures(ClassificationMixin, BaseGAN):
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the networks' arithmetic; weights, optimizers and losses are float32. "auto" is
         bfloat16 where it pays, else float32: on CUDA devices that have it, and on CPUs with
-        matrix units (AMX) for networks that fill them.
+        units for it (AMX, AVX512-BF16) for networks that fill them.
     transform_batch_size : int or "auto", default="auto"
         Rows a batch in `transform`.
     random_state : None, int or RandomState, default=None

@@ -5,10 +5,13 @@ of a GAN's layers. `windows.py` has the three products that serve a convolution 
 gradient, weight gradient) and, with the sides swapped, a transposed one. A dense layer is a
 convolution of single pixels. Weights, their gradients and optimizers stay float32.
 
+`HalfKernels` is for CPUs that have bfloat16 vectors but no matrix units (AVX512-BF16), whose stock
+kernels are as fast. There gradients of weights are rounded to bfloat16.
+
 `TiledConvolutions` is for CPUs with AVX2 alone: float32 throughout, but wide layers of 4x4 kernels
 and stride 2 take the products of `tiles.py`, which are fewer.
 
-Both are contexts in which PyTorch's own layers compute so. They decide by fixed rules on the
+All are contexts in which PyTorch's own layers compute so. They decide by fixed rules on the
 layer's shape, so layers, files and method code know nothing of them.
 """
 
@@ -22,9 +25,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from .tiles import TiledWeight, Tiles
-from .windows import THIN, Packed, Windows, cpu_has_products
+from .windows import THIN, Packed, Windows, cpu_has_half_kernels, cpu_has_products
 
-__all__ = ["Products", "TiledConvolutions", "cpu_has_products", "products_pay", "tiles_pay"]
+__all__ = [
+    "HalfKernels", "Products", "TiledConvolutions", "cpu_has_half_kernels", "cpu_has_products",
+    "products_pay", "tiles_pay",
+]  # fmt: skip
 
 KERNELS, STRIDES = (1, 3, 4, 5), (1, 2)
 
@@ -182,12 +188,12 @@ class Layers(TorchFunctionMode):
         return found
 
 
-class Products(Layers):
-    """A context in which convolutions and dense layers run as bfloat16 products.
+class Bfloat16(Layers):
+    """A context in which wide layers run in bfloat16. Abstract.
 
-    Every layer that has no fast product (groups, dilation, other kernels, thin heads) runs in
-    float32 on PyTorch's own kernels, so a critic's logits, and the losses, are float32. All else
-    follows autocast's rules for bfloat16. Second derivatives are an error: take them outside.
+    Every other layer (thin heads, and what a subclass has no product for) runs in float32 on
+    PyTorch's own kernels, so a critic's logits, and the losses, are float32. All else follows
+    autocast's rules for bfloat16.
     """
 
     dtype = torch.bfloat16
@@ -205,18 +211,63 @@ class Products(Layers):
         super().__exit__(*error)
         self._autocast.pop().__exit__(*error)
 
-    def plan(self, windows, x, weight):
-        small = weight.ndim == 2 and weight.numel() < HEAVY_LINEAR
-        return windows if not small and _is_product(x, weight) else None
-
-    def pack(self, weight):
-        return Packed(weight)
-
     def stock(self, func, args, kwargs):
         with torch.autocast("cpu", enabled=False):
             x, *rest = args
             half = isinstance(x, Tensor) and x.dtype == torch.bfloat16
             return func(x.float() if half else x, *rest, **kwargs)
+
+
+class Products(Bfloat16):
+    """A context in which convolutions and dense layers run as bfloat16 products (AMX).
+
+    Layers that have no fast product (groups, dilation, other kernels) run in float32. Second
+    derivatives are an error: take them outside.
+    """
+
+    def plan(self, windows, x, weight):
+        return windows if _is_wide(x, weight) else None
+
+    def pack(self, weight):
+        return Packed(weight)
+
+
+class HalfKernels(Bfloat16):
+    """A context in which wide layers run on PyTorch's own bfloat16 kernels (AVX512-BF16)."""
+
+    def pack(self, weight):
+        return HalfWeight(weight)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func not in LAYERS:
+            return func(*args, **kwargs or {})
+        if len(args) < 2 or not _is_wide(*args[:2]):
+            return self.stock(func, args, kwargs or {})
+        x, weight, *rest = args
+        half = _Half.apply(weight, self.packed(weight).values.view_as(weight))
+        return func(x.to(self.dtype), half, *rest, **kwargs or {})
+
+
+class HalfWeight:
+    """A weight in bfloat16."""
+
+    def __init__(self, weight: Tensor):
+        self.version = weight._version
+        self.values = weight.detach().bfloat16()
+
+
+class _Half(torch.autograd.Function):
+    """The weight in bfloat16, which was made before. Keeps the weight to tell if it has moved."""
+
+    @staticmethod
+    def forward(ctx, weight, half):
+        ctx.save_for_backward(weight)
+        return half.view_as(half)
+
+    @staticmethod
+    def backward(ctx, g):
+        (weight,) = ctx.saved_tensors
+        return g.to(weight.dtype), None
 
 
 class TiledConvolutions(Layers):
@@ -277,6 +328,12 @@ def _linear(mode, input, weight, bias=None):
     x = input.to(mode.dtype).reshape(-1, 1, 1, weight.shape[1])
     y = _apply(windows, x, weight, mode.packed(weight), up=False)
     return _add_bias(y.reshape(*input.shape[:-1], weight.shape[0]), bias, channel=-1)
+
+
+def _is_wide(x: Tensor, weight: Tensor) -> bool:
+    """Whether bfloat16 pays for this layer."""
+    small = weight.ndim == 2 and weight.numel() < HEAVY_LINEAR
+    return not small and _is_product(x, weight)
 
 
 def _is_product(x: Tensor, weight: Tensor) -> bool:

@@ -26,21 +26,30 @@ THIN = 16  # channels below which an image is thin
 
 
 def cpu_has_products() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices several times faster than float32 ones.
+    """Whether this CPU has matrix units for bfloat16 (AMX)."""
+    return _cpu_has("amx_tile", ("AMX",))
 
-    AMX has been measured to. oneDNN's limit on instruction sets is heeded.
+
+def cpu_has_half_kernels() -> bool:
+    """Whether this CPU has vectors of bfloat16 (AVX512-BF16), if no matrix units."""
+    return not cpu_has_products() and _cpu_has("avx512_bf16", ("BF16", "FP16", "AVX10", "AMX"))
+
+
+def _cpu_has(unit: str, limits: tuple[str, ...]) -> bool:
+    """Both units multiply bfloat16 matrices several times faster than float32 ones, as measured.
+
+    oneDNN's limit on instruction sets is heeded; `limits` are (parts of) those with the unit.
     """
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "ALL")).upper()
-    allowed = limit in ("ALL", "DEFAULT", "") or "AMX" in limit
-    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    return allowed and torch.backends.mkldnn.is_available() and bool(has_amx())
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+    allowed = limit in ("ALL", "DEFAULT", "") or any(name in limit for name in limits)
+    has = getattr(torch.cpu, f"_is_{unit}_supported", lambda: False)
+    return allowed and torch.backends.mkldnn.is_available() and bool(has())
 
 
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     """a b of bfloat16 matrices, summed in float32, rounded to bfloat16.
 
-    CPUs without matrix units compute the same by way of float32: to compare results with, not
-    for speed.
+    Other CPUs compute the same by way of float32: to compare results with, not for speed.
     """
     if cpu_has_products():
         return torch.mm(a, b) if out is None else torch.mm(a, b, out=out)

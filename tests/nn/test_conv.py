@@ -1,5 +1,6 @@
 """bfloat16 products against PyTorch's float32 layers: values, gradients, and what must hold."""
 
+import contextlib
 import copy
 import itertools
 
@@ -20,7 +21,7 @@ from skgan import (
 from skgan.engine import checkpoint, runtime
 from skgan.engine.players import Players
 from skgan.nn import conv, windows
-from skgan.nn.conv import Products, TiledConvolutions
+from skgan.nn.conv import HalfKernels, Products, TiledConvolutions
 from skgan.nn.windows import Windows
 from skgan.penalties import gradient_penalty
 
@@ -47,10 +48,16 @@ def rounded(*shape):
     return torch.randn(*shape).bfloat16().float()
 
 
-def both(function, x, weight, *args, **kwargs):
-    """(output, input gradient, weight gradient): PyTorch's in float32, and by products."""
+@pytest.fixture(params=[Products, HalfKernels])
+def bfloat16(request):
+    """What CPUs with one or the other unit for bfloat16 run; every CPU can."""
+    return request.param()
+
+
+def both(bfloat16, function, x, weight, *args, **kwargs):
+    """(output, input gradient, weight gradient): PyTorch's in float32, and in bfloat16."""
     results = []
-    for arithmetic in (runtime.arithmetic("float32", CPU), Products()):
+    for arithmetic in (runtime.arithmetic("float32", CPU), bfloat16):
         x, weight = (t.detach().clone().requires_grad_() for t in (x, weight))
         with arithmetic:
             y = function(x, weight, *args, **kwargs)
@@ -64,7 +71,7 @@ def both(function, x, weight, *args, **kwargs):
 @pytest.mark.parametrize("colours", [3, 20])
 @pytest.mark.parametrize("up", [False, True])
 def test_values_and_gradients_are_those_of_the_stock_layers(
-    up, colours, kernel, stride, padding, side
+    up, colours, kernel, stride, padding, side, bfloat16
 ):
     if side < kernel:
         pytest.skip("the image is smaller than the kernel")
@@ -72,7 +79,7 @@ def test_values_and_gradients_are_those_of_the_stock_layers(
     function = F.conv_transpose2d if up else F.conv2d
     weight = rounded(24, colours, kernel, kernel)
     x = rounded(5, 24 if up else colours, side, side)
-    stock, ours = both(function, x, weight, stride=stride, padding=padding)
+    stock, ours = both(bfloat16, function, x, weight, stride=stride, padding=padding)
     if colours * kernel**2 >= conv.THIN:
         assert ours[0].dtype == torch.bfloat16  # it did take the products
     assert ours[2].dtype == torch.float32
@@ -81,15 +88,18 @@ def test_values_and_gradients_are_those_of_the_stock_layers(
         assert relative(a.float(), b) < ROUNDING
 
 
-def test_output_padding_bias_and_dense_layers():
+def test_output_padding_bias_and_dense_layers(bfloat16):
     torch.manual_seed(0)
     up = {"stride": 2, "padding": 2, "output_padding": 1, "bias": torch.randn(24)}
     dense = rounded(4, 3, 600), rounded(500, 600)
     cases = [
-        both(F.conv_transpose2d, rounded(3, 20, 6, 6), rounded(20, 24, 5, 5), **up),
-        both(F.conv2d, rounded(3, 20, 6, 6), rounded(24, 20, 3, 3), torch.randn(24), padding=1),
-        both(F.linear, *dense, torch.randn(500)),
-    ]
+        both(bfloat16, F.conv_transpose2d, rounded(3, 20, 6, 6), rounded(20, 24, 5, 5), **up),
+        both(
+            bfloat16, F.conv2d, rounded(3, 20, 6, 6), rounded(24, 20, 3, 3), torch.randn(24),
+            padding=1,
+        ),
+        both(bfloat16, F.linear, *dense, torch.randn(500)),
+    ]  # fmt: skip
     for stock, ours in cases:
         assert ours[0].dtype == torch.bfloat16
         for a, b in zip(ours, stock, strict=True):
@@ -126,7 +136,7 @@ def test_layers_without_a_product_run_in_float32_on_stock_kernels(layer):
     assert relative(again, expected) < ROUNDING
 
 
-def test_any_module_that_autocast_takes_runs_under_products():
+def test_any_module_that_autocast_takes_runs_in_bfloat16(bfloat16):
     net = nn.Sequential(
         nn.Conv2d(3, 64, 3, padding=1), nn.GroupNorm(4, 64), nn.SiLU(), nn.Conv2d(64, 64, 3),
         nn.InstanceNorm2d(64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 512),
@@ -135,7 +145,7 @@ def test_any_module_that_autocast_takes_runs_under_products():
         nn.PReLU(), nn.Linear(512, 1),
     )  # fmt: skip
     x = torch.randn(4, 3, 8, 8)
-    with Products():
+    with bfloat16:
         y = net(x)
         gradients = torch.autograd.grad(y.sum(), list(net.parameters()))
     assert relative(y.float(), net(x)) < 0.1
@@ -192,9 +202,9 @@ def test_gradients_that_nobody_wants_are_not_computed(monkeypatch):
         assert [calls.count(n) for n in ("weight", "large_side", "small_side")] == [2, 2, 1]
 
 
-@pytest.fixture(params=[Products, TiledConvolutions])
+@pytest.fixture(params=[Products, HalfKernels, TiledConvolutions])
 def products(request, monkeypatch):
-    """Either context; layers of any weight are wide enough for tiles."""
+    """Each context; layers of any weight are wide enough for tiles."""
     monkeypatch.setattr(conv, "HEAVY_TILED", 0)
     return request.param()
 
@@ -209,10 +219,10 @@ def test_a_loss_from_before_a_move_is_refused(role, products):
             players.update(**{role: stale})
 
 
-def test_a_moved_weight_is_cast_anew():
-    _, D, players, products = game(Products())
+def test_a_moved_weight_is_cast_anew(bfloat16):
+    _, D, players, _ = game(bfloat16)
     x = torch.randn(4, 16, 8, 8)
-    with products:
+    with bfloat16:
         before = D(x)
         players.update(discriminator=before.mean())
         after = D(x)
@@ -235,6 +245,7 @@ def test_penalties_take_second_derivatives_on_stock_kernels(products):
     assert penalised(products) == penalised(runtime.arithmetic("float32", CPU))
 
 
+@pytest.mark.parametrize("products", [Products, TiledConvolutions], indirect=True)
 def test_second_derivatives_of_products_are_an_error(products):
     _, D, _, _ = game(products)
     x = torch.randn(4, 16, 8, 8, requires_grad=True)
@@ -245,9 +256,15 @@ def test_second_derivatives_of_products_are_an_error(products):
 # -------------------------------------------------------------------- in an estimator
 
 
-@pytest.fixture(scope="module")
-def fits():
+@pytest.fixture(scope="module", params=[False, True], ids=["products", "half kernels"])
+def fits(request):
     """The same fit in both precisions, on networks that are wide enough to have products."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "cpu_has_half_kernels", lambda: request.param)
+        yield make_fits()
+
+
+def make_fits():
     X = np.random.default_rng(0).integers(0, 256, (64, 16, 16), np.uint8)
     spec = DCGANSpec(32, n_blocks=2)
     settings = {"generator": spec, "discriminator": spec, "n_epochs": 2, "batch_size": 32,
@@ -329,7 +346,9 @@ def nets(spec, *roles):
         ),
     ],
 )  # fmt: skip
-def test_every_game_runs_on_products_with_losses_in_float32(make, monkeypatch):
+@pytest.mark.parametrize("half", [False, True], ids=["products", "half kernels"])
+def test_every_game_runs_in_bfloat16_with_losses_in_float32(make, half, monkeypatch):
+    monkeypatch.setattr(runtime, "cpu_has_half_kernels", lambda: half)
     X = np.random.default_rng(0).integers(0, 256, (48, 16, 16), np.uint8)
     kinds, update = set(), Players.update
 
@@ -352,17 +371,22 @@ def test_every_game_runs_on_products_with_losses_in_float32(make, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("limit", "expected"),
-    [(None, True), ("ALL", True), ("AVX512_CORE_AMX", True), ("AVX2", False),
-     ("AVX512_CORE_BF16", False)],
+    ("limit", "amx", "bf16"),
+    [(None, True, True), ("ALL", True, True), ("AVX512_CORE_AMX", True, True),
+     ("AVX512_CORE_BF16", False, True), ("AVX512_CORE_FP16", False, True),
+     ("AVX10_1_512", False, True), ("AVX512_CORE", False, False), ("AVX2", False, False)],
 )  # fmt: skip
-def test_the_limit_on_instruction_sets_is_heeded(limit, expected, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+@pytest.mark.parametrize("unit", ["amx", "bf16", None])
+def test_the_limit_on_instruction_sets_is_heeded(limit, amx, bf16, unit, monkeypatch):
+    expected = {"amx": amx, "bf16": bf16, None: False}[unit]
+    for name, has in {"amx_tile": unit == "amx", "avx512_bf16": unit == "bf16"}.items():
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda has=has: has, raising=False)
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     if limit is not None:
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
-    assert conv.cpu_has_products() is expected
+    assert conv.cpu_has_products() is (expected and unit == "amx")
+    assert conv.cpu_has_half_kernels() is (expected and unit == "bf16")
 
 
 @pytest.mark.parametrize(
@@ -377,11 +401,16 @@ def test_the_limit_on_instruction_sets_is_heeded(limit, expected, monkeypatch):
 def test_products_are_for_networks_that_fill_them(make, expected, monkeypatch):
     net = make()
     assert conv.products_pay([net]) is expected
+    monkeypatch.setattr(runtime, "cpu_has_half_kernels", lambda: False)
     monkeypatch.setattr(runtime, "cpu_has_products", lambda: True)
     assert runtime.resolve_precision("auto", CPU, [net]) == ("bfloat16" if expected else "float32")
     assert runtime.resolve_precision("float32", CPU, [net]) == "float32"
     monkeypatch.setattr(runtime, "cpu_has_products", lambda: False)
     assert runtime.resolve_precision("auto", CPU, [net]) == "float32"
+    monkeypatch.setattr(runtime, "cpu_has_half_kernels", lambda: True)
+    assert runtime.resolve_precision("auto", CPU, [net]) == ("bfloat16" if expected else "float32")
+    kind = HalfKernels if expected else contextlib.nullcontext
+    assert isinstance(runtime.arithmetic(runtime.resolve_precision("auto", CPU, [net]), CPU), kind)
 
 
 def test_a_fit_from_a_faster_machine_is_used_in_float32(fits, monkeypatch):
@@ -392,14 +421,16 @@ def test_a_fit_from_a_faster_machine_is_used_in_float32(fits, monkeypatch):
     exact.precision_ = "float32"
     assert not np.array_equal(moved.transform(X), exact.transform(X))
     moved.set_params(precision="auto")
-    monkeypatch.setattr(runtime, "cpu_has_products", lambda: False)
+    unit = "cpu_has_half_kernels" if runtime.cpu_has_half_kernels() else "cpu_has_products"
+    for name in ("cpu_has_half_kernels", "cpu_has_products"):
+        monkeypatch.setattr(runtime, name, lambda: False)
     assert np.array_equal(moved.transform(X), exact.transform(X))
-    monkeypatch.setattr(runtime, "cpu_has_products", lambda: True)
+    monkeypatch.setattr(runtime, unit, lambda: True)
     assert not np.array_equal(moved.transform(X), exact.transform(X))
 
 
 def test_real_products_equal_those_by_way_of_float32(monkeypatch):
-    """What CPUs with matrix units run, on whatever PyTorch has for bfloat16 here."""
+    """What CPUs with units for bfloat16 run, on whatever PyTorch has for bfloat16 here."""
     torch.manual_seed(0)
     a, b = rounded(24, 40).bfloat16(), rounded(40, 24).bfloat16()
     out = torch.empty(24, 24, dtype=torch.bfloat16)
@@ -415,6 +446,7 @@ def test_real_products_equal_those_by_way_of_float32(monkeypatch):
 def test_plan_for_gpus_is_channels_last_under_autocast():
     context = runtime.arithmetic("bfloat16", torch.device("cuda"))
     assert isinstance(context, torch.autocast) and context.device == "cuda"
+    assert not context._cache_enabled  # networks move inside of the context
     spec = DCGANSpec(8)
     net = DCGANDiscriminatorFeatures(discriminator=spec, generator=spec, n_epochs=0).fit(
         np.zeros((4, 16, 16), np.uint8)
