@@ -76,7 +76,8 @@ def main():
 
     spec = skgan.DCGANSpec(32)
     settings = {"generator": spec, "encoder": spec, "discriminator": spec,
-                "lr_decay": "exponential", "random_state": options.seed}  # fmt: skip
+                "lr_decay": "exponential", "random_state": options.seed,
+                "precision": options.precision}  # fmt: skip
     bigan = skgan.BiGANEncoder(
         **settings, n_epochs=options.epochs, checkpoint_dir=options.work, verbose=1
     ).fit(X)
@@ -88,7 +89,7 @@ def main():
     command = (
         "python examples/papers/bigan_layers_mnist.py "
         f"--images {options.images} --epochs {options.epochs} --seed {options.seed} "
-        f"--draws {options.draws}"
+        f"--draws {options.draws}{common.precision_of(options)}"
     )
     report = common.report_of(command) | {
         "settings": common.settings_of(bigan),

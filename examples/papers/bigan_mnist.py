@@ -117,7 +117,7 @@ def run(name, seed, data, options):
     folder = options.work / f"{name}_epochs{options.epochs}_seed{seed}"
     features = make(
         n_epochs=options.epochs, random_state=seed, verbose=1, checkpoint_dir=folder,
-        checkpoint_every=options.every,
+        checkpoint_every=options.every, precision=options.precision,
     )  # fmt: skip
     features.fit(data[0])
     started = time.perf_counter()
@@ -142,7 +142,7 @@ def run(name, seed, data, options):
 def command(name, seed, options):
     return (
         f"python examples/papers/bigan_mnist.py run --epochs {options.epochs} "
-        f"--methods {name} --seeds {seed} --draws {options.draws}"
+        f"--methods {name} --seeds {seed} --draws {options.draws}{common.precision_of(options)}"
     )
 
 

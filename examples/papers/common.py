@@ -20,7 +20,16 @@ def parser_of(description, work):
     parser.add_argument("--data", type=Path, help="npz with X_train, y_train, X_test, y_test")
     parser.add_argument("--work", type=Path, default=Path("runs") / work)
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument(
+        "--precision", choices=["float32", "bfloat16", "auto"], default="float32",
+        help="of the networks' arithmetic",
+    )  # fmt: skip
     return parser
+
+
+def precision_of(options):
+    """How a command says which precision was asked for: not at all if it is float32."""
+    return "" if options.precision == "float32" else f" --precision {options.precision}"
 
 
 def load_images(path, dataset="mnist"):

@@ -38,8 +38,9 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     X_train, y_train, X_test, y_test = common.load_images(options.data)
     gan = skgan.DCGANDiscriminatorFeatures(
-        n_epochs=options.epochs, random_state=options.seed, checkpoint_dir=options.work, verbose=1
-    )
+        n_epochs=options.epochs, random_state=options.seed, checkpoint_dir=options.work, verbose=1,
+        precision=options.precision,
+    )  # fmt: skip
     stem = f"dcgan_mnist_epochs{options.epochs}_seed{options.seed}"
     data = X_train, y_train, X_test, y_test
     few = {"selection": "first", "n_draws": options.draws, "n_jobs": options.jobs}
@@ -85,6 +86,7 @@ def command(options):
     return (
         "python examples/papers/dcgan_mnist.py "
         f"--epochs {options.epochs} --seed {options.seed} --draws {options.draws}"
+        f"{common.precision_of(options)}"
     )
 
 

@@ -56,7 +56,7 @@ def make_mgan(options, removed, seed, **settings):
     spec = skgan.DCGANSpec(options.width, feature_dim=128)
     return skgan.MGANExtractor(
         generator=spec, discriminator=spec, n_shared_layers=4 - removed, random_state=seed,
-        **({"n_epochs": options.epochs} | settings),
+        precision=options.precision, **({"n_epochs": options.epochs} | settings),
     )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def command(options, removed, seed):
     return (
         f"python examples/papers/mgan_mnist.py run --dataset {options.dataset} "
         f"--width {options.width} --images {options.images} --epochs {options.epochs} "
-        f"--seeds {seed} --removed {removed}"
+        f"--seeds {seed} --removed {removed}{common.precision_of(options)}"
     )
 
 

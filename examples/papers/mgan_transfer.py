@@ -73,7 +73,7 @@ def source_tasks(data, seed, options):
     }.items():  # fmt: skip
         yield name, skgan.SupervisedFeatures(
             classifier=spec, batch_size=120, weight_decay=0.0, n_epochs=n_epochs,
-            random_state=seed,
+            random_state=seed, precision=options.precision,
         ).fit(rows, labels)  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def command(options, seed):
     return (
         f"python examples/papers/mgan_transfer.py run --seeds {seed} "
         f"--width {options.width} --images {options.images} --epochs {options.epochs} "
-        f"--removed {' '.join(map(str, options.removed))}"
+        f"--removed {' '.join(map(str, options.removed))}{common.precision_of(options)}"
     )
 
 

@@ -18,7 +18,7 @@ from tests.methods.games import alignment, one_step
 N_MODES = 8
 RING = {
     "generator": MLPSpec(64), "discriminator": MLPSpec(64), "norm": "none", "latent_dim": 16,
-    "n_epochs": 30, "batch_size": 256, "lr": 1e-3, "generator_lr": 1e-2, "beta": 0.5,
+    "n_epochs": 60, "batch_size": 256, "lr": 1e-3, "generator_lr": 1e-2, "beta": 0.5,
     "n_shared_layers": 1, "device": "cpu",
 }  # fmt: skip
 
