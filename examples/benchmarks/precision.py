@@ -6,7 +6,8 @@
 For each seed DCGANDiscriminatorFeatures trains on the same MNIST images in float32 and in
 bfloat16, from the same initial weights and for as many epochs, and so does an untrained network
 (0 epochs). A linear SVM then learns from 10 and from 100 labels a class. CPUs without matrix
-units compute bfloat16 by way of float32, with the same rounding, more slowly.
+units compute bfloat16 by way of float32, with the same rounding, more slowly; those with
+AVX512-BF16 have kernels of their own for it, which round gradients of weights as well.
 
 Each seed is one file in examples/papers/results; those that are there are not run again.
 """
@@ -23,6 +24,7 @@ from sklearn.frozen import FrozenEstimator
 import skgan
 from skgan.datasets import load_mnist
 from skgan.evaluation import probe
+from skgan.nn.conv import cpu_has_half_kernels
 
 RESULTS = Path(__file__).parents[1] / "papers" / "results"
 
@@ -78,7 +80,8 @@ def main():
     options = parser.parse_args()
     data = images_and_labels(options.data)
     for seed in options.seeds:
-        path = RESULTS / f"precision_mnist_seed{seed}.json"
+        kernels = "_avx512" if cpu_has_half_kernels() else ""
+        path = RESULTS / f"precision_mnist{kernels}_seed{seed}.json"
         if path.exists():
             print(f"{path.name}: there already")
             continue
