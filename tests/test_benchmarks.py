@@ -76,34 +76,6 @@ def test_every_job_gives_its_figures(bench, capsys):
     assert memory >= bench.resident() * 0.9 > 10
 
 
-def test_processes_of_their_own_differ_in_what_the_allocator_keeps(bench, monkeypatch):
-    ran = []
-
-    def alone(script, *arguments, env):
-        ran.append((arguments, env["GLIBC_TUNABLES"]))
-        return {
-            "plain": [1.0],
-            "skgan": [2.0 + bool(env["GLIBC_TUNABLES"])],
-            "precision": "float32",
-        }
-
-    monkeypatch.setattr(bench, "alone", alone)
-    figures = bench.allocator("mlp", 2)
-    assert [bool(keep) for _, keep in ran] == [False, True] * 2
-    assert {arguments for arguments, _ in ran} == {("--alone", "mlp")}
-    assert figures["skgan"] == [2.0, 2.0] and figures["skgan, kept"] == [3.0, 3.0]
-    assert set(figures) == {"plain", "plain, kept", "skgan", "skgan, kept"}
-
-
-def test_a_process_of_its_own_has_its_environment_and_answers_in_json(bench, tmp_path):
-    import timing
-
-    script = tmp_path / "script.py"
-    script.write_text("import json, os, sys\nprint('noise')\n"
-                      "print(json.dumps([os.environ['OF_ITS_OWN'], *sys.argv[1:]]))\n")  # fmt: skip
-    assert timing.alone(script, "a", env={"OF_ITS_OWN": "b"}) == ["b", "a"]
-
-
 def test_candidates_run_in_turn_and_ratios_are_taken_round_by_round(bench):
     import timing
 

@@ -25,7 +25,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
-from timing import alone, interleave, machine, ratios, resident, show
+from timing import interleave, machine, peak_memory, ratios, resident, show
 
 from skgan import BiGANEncoder, DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
 
@@ -145,7 +145,7 @@ def search(rounds):
 
 def memory(name):
     """Peak memory in MB of training in a process of its own, and what imports take of it."""
-    runs = {side: alone(__file__, "--memory", side, name) for side in ("plain", "skgan")}
+    runs = {side: peak_memory(__file__, "--memory", side, name) for side in ("plain", "skgan")}
     return runs | {"ratio": runs["skgan"]["peak"] / runs["plain"]["peak"]}
 
 
@@ -159,24 +159,6 @@ def memory_of(side, name):
     else:
         estimator(channels, batch_size).fit(X)
     print(json.dumps({"peak": resident(high=True), "imports": imports}))
-
-
-# glibc returns freed blocks to the system and fetches them anew, page by page. Told to keep them:
-KEEP = {
-    "GLIBC_TUNABLES": "glibc.malloc.mmap_threshold=33554432:"
-    "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
-}
-
-
-def allocator(job, rounds):
-    """A job in processes of its own, by turns as they come and with blocks that glibc keeps."""
-    figures = {}
-    for _ in range(rounds):
-        for label, env in {"": {"GLIBC_TUNABLES": ""}, ", kept": KEEP}.items():
-            for side, values in alone(__file__, "--alone", job, env=env).items():
-                if isinstance(values, list):
-                    figures.setdefault(side + label, []).extend(values)
-    return figures
 
 
 # -------------------------------------------------------------------- product rates
@@ -238,7 +220,6 @@ JOBS = {
     "search": search,
     **{f"memory-{n}": lambda r, n=n: memory(n) for n in NETWORKS},
     **{f"rates-{n}": lambda r, n=n: rates(n, r) for n in NETWORKS},
-    **{f"allocator-{j}": lambda r, j=j: allocator(j, r) for j in ("train-table1", "mlp")},
 }
 REFERENCE = {"search": "n_jobs=1"}
 
@@ -264,8 +245,6 @@ def main():
     options = parse_options()
     if options.memory:
         return memory_of(*options.memory)
-    if options.alone:
-        return print(json.dumps(JOBS[options.alone](1)))
     out = {"commands": [], "figures": {}}
     if options.out and options.out.exists():
         out |= json.loads(options.out.read_text())
@@ -294,7 +273,6 @@ def parse_options():
         "--out", type=Path, help="write the figures here, as JSON, beside those of other jobs there"
     )
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

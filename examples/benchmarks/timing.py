@@ -50,15 +50,14 @@ def machine():
     }  # fmt: skip
 
 
-def alone(script, *arguments, env=()):
-    """What `script` prints, as JSON in its last line, in a process of its own.
+def peak_memory(script, *arguments):
+    """Peak resident memory in MB of `script` in a process of its own, beyond its imports.
 
-    `env`: variables of the environment that the process has beside ours.
+    The script prints its resident memory behind its imports, in MB, as its last line.
     """
     run = subprocess.run(
-        [sys.executable, script, *arguments], check=True, capture_output=True, text=True,
-        env=os.environ | dict(env),
-    )  # fmt: skip
+        [sys.executable, script, *arguments], check=True, capture_output=True, text=True
+    )
     return json.loads(run.stdout.splitlines()[-1])
 
 
