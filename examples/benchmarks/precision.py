@@ -24,7 +24,6 @@ from sklearn.frozen import FrozenEstimator
 import skgan
 from skgan.datasets import load_mnist
 from skgan.evaluation import probe
-from skgan.nn.conv import cpu_has_half_kernels
 
 RESULTS = Path(__file__).parents[1] / "papers" / "results"
 
@@ -53,7 +52,8 @@ def run(seed, data, options):
         assert fits[name].precision_ == name or name == "untrained"
     report = {
         "command": f"python examples/benchmarks/precision.py --seeds {seed} "
-        f"--images {options.images} --epochs {options.epochs} --draws {options.draws}",
+        f"--images {options.images} --epochs {options.epochs} --draws {options.draws}"
+        + (f" --suffix {options.suffix}" if options.suffix else ""),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
         "seed": seed,
@@ -77,11 +77,13 @@ def main():
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument(
+        "--suffix", default="", help="in the results' names, for another kind of CPU: _avx512"
+    )
     options = parser.parse_args()
     data = images_and_labels(options.data)
     for seed in options.seeds:
-        kernels = "_avx512" if cpu_has_half_kernels() else ""
-        path = RESULTS / f"precision_mnist{kernels}_seed{seed}.json"
+        path = RESULTS / f"precision_mnist{options.suffix}_seed{seed}.json"
         if path.exists():
             print(f"{path.name}: there already")
             continue
