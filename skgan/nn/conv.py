@@ -245,7 +245,8 @@ class HalfKernels(Bfloat16):
             return self.stock(func, args, kwargs or {})
         x, weight, *rest = args
         half = _Half.apply(weight, self.packed(weight).values.view_as(weight))
-        return func(x.to(self.dtype), half, *rest, **kwargs or {})
+        y = func(x.to(self.dtype), half, *rest, **kwargs or {})
+        return _Keeping.apply(y, weight.detach())
 
 
 class HalfWeight:
@@ -257,17 +258,30 @@ class HalfWeight:
 
 
 class _Half(torch.autograd.Function):
-    """The weight in bfloat16, which was made before. Keeps the weight to tell if it has moved."""
+    """The weight in bfloat16, which was made before."""
 
     @staticmethod
     def forward(ctx, weight, half):
-        ctx.save_for_backward(weight)
         return half.view_as(half)
 
     @staticmethod
     def backward(ctx, g):
-        (weight,) = ctx.saved_tensors
-        return g.to(weight.dtype), None
+        return g.float(), None
+
+
+class _Keeping(torch.autograd.Function):
+    """A layer's output, with the weight itself, to tell if it has moved."""
+
+    @staticmethod
+    def forward(ctx, y, weight):
+        ctx.save_for_backward(weight)
+        ctx.mark_dirty(y)  # not a view: activations may work in place
+        return y
+
+    @staticmethod
+    def backward(ctx, g):
+        ctx.saved_tensors  # noqa: B018 - raises if the weight has moved
+        return g, None
 
 
 class TiledConvolutions(Layers):

@@ -224,6 +224,18 @@ def test_a_loss_from_before_a_move_is_refused(role, products):
             players.update(**{role: stale})
 
 
+@pytest.mark.parametrize("wanted", [0, 1])
+def test_a_wide_layer_tells_by_itself_that_its_weight_has_moved(wanted, products):
+    """Whether its input's gradient is wanted or its weight's."""
+    of = torch.randn(4, 16, 8, 8, requires_grad=True), torch.randn(32, 16, 4, 4, requires_grad=True)
+    with products:
+        loss = F.conv2d(*of, stride=2, padding=1).float().sum()
+    torch.autograd.grad(loss, of[wanted], retain_graph=True)
+    torch.autograd.graph.increment_version([of[1]])
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        torch.autograd.grad(loss, of[wanted])
+
+
 def test_a_moved_weight_is_cast_anew(bfloat16):
     _, D, players, _ = game(bfloat16)
     x = torch.randn(4, 16, 8, 8)
