@@ -203,7 +203,7 @@ class Bfloat16(Layers):
         self._autocast: list[torch.autocast] = []
 
     def __enter__(self):
-        self._autocast.append(torch.autocast("cpu", torch.bfloat16))
+        self._autocast.append(torch.autocast("cpu", torch.bfloat16, cache_enabled=False))
         self._autocast[-1].__enter__()
         return super().__enter__()
 

@@ -247,6 +247,17 @@ def test_a_moved_weight_is_cast_anew(bfloat16):
     assert relative(after, D(x)) < 4 * ROUNDING
 
 
+@pytest.mark.parametrize("arithmetic", [Products, HalfKernels])
+def test_weights_that_autocast_casts_are_cast_anew_as_well(arithmetic):
+    layer, x = nn.Conv1d(16, 32, 3), torch.randn(4, 16, 8)
+    with arithmetic():
+        before = layer(x)
+        with torch.no_grad():
+            layer.weight.mul_(2)
+        after = layer(x)
+    assert before.dtype == torch.bfloat16 and not torch.equal(before, after)
+
+
 def test_penalties_take_second_derivatives_on_stock_kernels(products):
     def penalised(arithmetic):
         _, D, players, arithmetic = game(
