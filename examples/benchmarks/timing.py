@@ -44,6 +44,7 @@ def machine():
     return {
         "cpu": model, "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(), "amx": bool(amx),
+        "bfloat16 vectors": bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()),
         "limit": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
         "torch": torch.__version__, "scikit-learn": sklearn.__version__,
         "skgan": skgan.__version__, "date": datetime.now(UTC).date().isoformat(),
@@ -51,10 +52,7 @@ def machine():
 
 
 def peak_memory(script, *arguments):
-    """Peak resident memory in MB of `script` in a process of its own, beyond its imports.
-
-    The script prints its resident memory behind its imports, in MB, as its last line.
-    """
+    """What `script`, run in a process of its own, prints of its memory as its last line."""
     run = subprocess.run(
         [sys.executable, script, *arguments], check=True, capture_output=True, text=True
     )

@@ -5,8 +5,8 @@ of a GAN's layers. `windows.py` has the three products that serve a convolution 
 gradient, weight gradient) and, with the sides swapped, a transposed one. A dense layer is a
 convolution of single pixels. Weights, their gradients and optimizers stay float32.
 
-`HalfKernels` is for CPUs that have bfloat16 vectors but no matrix units (AVX512-BF16), whose stock
-kernels are as fast. There gradients of weights are rounded to bfloat16.
+`HalfKernels` is for CPUs that have bfloat16 vectors but no matrix units (AVX512-BF16), where stock
+kernels are the faster ones. There gradients of weights are rounded to bfloat16.
 
 `TiledConvolutions` is for CPUs with AVX2 alone: float32 throughout, but wide layers of 4x4 kernels
 and stride 2 take the products of `tiles.py`, which are fewer.

@@ -36,10 +36,7 @@ def cpu_has_half_kernels() -> bool:
 
 
 def _cpu_has(unit: str, limits: tuple[str, ...]) -> bool:
-    """Both units multiply bfloat16 matrices several times faster than float32 ones, as measured.
-
-    oneDNN's limit on instruction sets is heeded; `limits` are (parts of) those with the unit.
-    """
+    """oneDNN's limit on instruction sets is heeded; `limits` are (parts of) those with the unit."""
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
     allowed = limit in ("ALL", "DEFAULT", "") or any(name in limit for name in limits)
     has = getattr(torch.cpu, f"_is_{unit}_supported", lambda: False)
