@@ -181,7 +181,7 @@ class Players:
         params = self.parameters[role_of(seat)]
         gradients = average_gradients(params, gradients)
         for p, g in zip(params, gradients, strict=True):
-            p.grad = g
+            p.grad = None if g is None else laid_out_as(p, g)
         if self.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(params, self.clip_grad_norm)
         optimizer = self.optimizer(seat)
@@ -267,6 +267,13 @@ class Players:
 def trainable(net: nn.Module) -> list[Tensor]:
     """The parameters of a network that are to move."""
     return [p for p in net.parameters() if p.requires_grad]
+
+
+def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient, in memory as its parameter is: fused optimizers take no notice of strides."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def role_of(seat: str) -> str:
