@@ -29,6 +29,7 @@ from .settings import check_epochs_left, check_settings, resolve_epochs
 from .training import Training
 from .utils.checks import check_number
 from .utils.modules import settle
+from .utils.seeds import stream
 from .version import __version__
 
 
@@ -193,7 +194,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
     def _validate(self, X, *, reset: bool) -> np.ndarray | LazyImages:
         X = as_lazy(X)
         if isinstance(X, Tensor):
-            X = X.numpy(force=True)
+            X = (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
         if isinstance(X, LazyImages):
             return self._validate_lazy(X, reset=reset)
         X = validate_data(
@@ -234,7 +235,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         check_number("n_samples", n_samples, low=1, integer=True)
         settings.check_component(self, component)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        rng = torch.Generator().manual_seed(seed)
+        rng = stream(seed, "sample")
         z = self._draw(n_samples, rng, component).to(self._device())
         return torch.cat([self._decode(nets, part).float().cpu() for part in z.split(512)])
 

@@ -169,7 +169,7 @@ class FeatureExtraction(TransformerMixin):
         """
         module = copied(self._extractor(self._nets()))
         shift, scale = self._format.scaling()
-        return ScaledExtractor(shift, scale, module).eval()
+        return ScaledExtractor(shift.clone(), scale.clone(), module).eval()
 
 
 def _write(path: Path, n: int, parts: Iterator[tuple[slice, np.ndarray]]) -> None:

@@ -1,48 +1,71 @@
 """The games' losses: pure functions of logits, each with its formula.
 
 `real` and `fake` are D's logits on real and on generated rows, shape (n,); sigma is the
-logistic function. Every function returns a scalar to be minimised.
+logistic function. Every function returns a scalar to be minimised, in float32 also where logits
+are bfloat16.
 """
 
+import functools
+from collections.abc import Callable
+
+import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, relu, softplus
 
 
+def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The loss of logits in bfloat16, as wide layers and GPUs give them, computed in float32."""
+
+    @functools.wraps(loss)
+    def of(*tensors: Tensor) -> Tensor:
+        return loss(*(a.float() if a.dtype == torch.bfloat16 else a for a in tensors))
+
+    return of
+
+
+@in_float32
 def ns_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """-E log sigma(D(x)) - E log(1 - sigma(D(G(z)))) (Goodfellow et al. 2014)."""
     return softplus(-real).mean() + softplus(fake).mean()
 
 
+@in_float32
 def ns_generator(fake: Tensor) -> Tensor:
     """-E log sigma(D(G(z))), the non-saturating form (Goodfellow et al. 2014)."""
     return softplus(-fake).mean()
 
 
+@in_float32
 def saturating_generator(fake: Tensor) -> Tensor:
     """E log(1 - sigma(D(G(z)))), the minimax form (Goodfellow et al. 2014)."""
     return -softplus(fake).mean()
 
 
+@in_float32
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (Miyato et al. 2018)."""
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
+@in_float32
 def ls_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2 (Mao et al. 2017)."""
     return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
 
 
+@in_float32
 def ls_generator(fake: Tensor) -> Tensor:
     """1/2 E (D(G(z)) - 1)^2 (Mao et al. 2017)."""
     return 0.5 * (fake - 1).square().mean()
 
 
+@in_float32
 def wgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """E D(G(z)) - E D(x) (Arjovsky et al. 2017)."""
     return fake.mean() - real.mean()
 
 
+@in_float32
 def wgan_generator(fake: Tensor) -> Tensor:
     """-E D(G(z)): the generator's side of the hinge and the Wasserstein games."""
     return -fake.mean()
@@ -57,11 +80,13 @@ GAN_LOSSES = {
 }
 
 
+@in_float32
 def feature_matching_mean(real: Tensor, fake: Tensor) -> Tensor:
     """|| E f(x) - E f(G(z)) ||^2 over features (n, k) (the form in MARTA GAN's paper)."""
     return (real.mean(0) - fake.mean(0)).square().sum()
 
 
+@in_float32
 def feature_matching_paired(real: Tensor, fake: Tensor) -> Tensor:
     """1/2 E || f(x) - f(G(z)) ||^2, sample by sample (MARTA GAN's released code).
 
@@ -74,11 +99,13 @@ def feature_matching_paired(real: Tensor, fake: Tensor) -> Tensor:
 FEATURE_MATCHING = {"mean": feature_matching_mean, "paired": feature_matching_paired}
 
 
+@in_float32
 def joint_discriminator(encoded: Tensor, generated: Tensor) -> Tensor:
     """-1/2 E log sigma(D(x, E(x))) - 1/2 E log(1 - sigma(D(G(z), z))) (Donahue et al. 2017)."""
     return 0.5 * ns_discriminator(encoded, generated)
 
 
+@in_float32
 def joint_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
     """-1/2 E log(1 - sigma(D(x, E(x)))) - 1/2 E log sigma(D(G(z), z)): with the labels swapped.
 
@@ -88,6 +115,7 @@ def joint_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
     return 0.5 * ns_discriminator(generated, encoded)
 
 
+@in_float32
 def unary_discriminator(encoded: Tensor, generated: Tensor) -> Tensor:
     """Sum over s_x, s_z, s_xz of E max(0, 1 - s) encoded + E max(0, 1 + s) generated.
 
@@ -96,6 +124,7 @@ def unary_discriminator(encoded: Tensor, generated: Tensor) -> Tensor:
     return relu(1 - encoded).sum(1).mean() + relu(1 + generated).sum(1).mean()
 
 
+@in_float32
 def unary_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
     """E (s_x + s_z + s_xz) encoded - E (s_x + s_z + s_xz) generated, for E and G."""
     return encoded.sum(1).mean() - generated.sum(1).mean()
@@ -108,6 +137,7 @@ JOINT_LOSSES = {
 }
 
 
+@in_float32
 def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
     """E 1/d sum_i -[t_i log sigma(a_i) + (1 - t_i) log(1 - sigma(a_i))], t = (z + 1) / 2.
 
@@ -116,16 +146,19 @@ def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(a, (z + 1) / 2)
 
 
+@in_float32
 def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
     """-E log p(y | x), p = softmax of the scores (n, k); y holds indices of classes (n,)."""
     return -log_softmax(scores, 1).gather(1, y[:, None]).mean()
 
 
+@in_float32
 def squared_error(a: Tensor, b: Tensor) -> Tensor:
     """E 1/d sum_i (a_i - b_i)^2."""
     return (a - b).square().mean()
 
 
+@in_float32
 def absolute_error(a: Tensor, b: Tensor) -> Tensor:
     """E 1/d sum_i |a_i - b_i|."""
     return (a - b).abs().mean()

@@ -27,7 +27,7 @@ CHOICES = {
 # What the networks' inputs and outputs mean: it cannot change after `fit`.
 SHAPING = (
     "image_shape", "data_format", "value_range", "latent", "latent_dim", "categories",
-    "n_generators", "encoder_output", "encoder_size", "generator_size",
+    "n_generators", "unary", "encoder_output", "encoder_size", "generator_size",
 )  # fmt: skip
 
 

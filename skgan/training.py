@@ -16,7 +16,7 @@ from .engine import batchnorm, callbacks, checkpoint, processes, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, interrupts, split_rows, train
 from .engine.players import Players
-from .utils.seeds import global_state_from
+from .utils.seeds import global_state_from, stream
 
 
 class Training:
@@ -51,7 +51,8 @@ class Training:
         self.arithmetic = runtime.arithmetic(self.precision, self.device, nets.values())
         self.features = estimator._extractor(SimpleNamespace(**nets))  # raises for bad layers
         if processes.rank():
-            rng.manual_seed(self.seed + processes.rank())  # equal weights, noise of its own
+            # Equal weights, noise of its own.
+            rng = stream(self.seed, f"process {processes.rank()}")
         self.players = Players(
             {role: net.to(self.device) for role, net in nets.items()},
             functools.partial(_make_optimizer, estimator),  # not a method: no cycle of references
@@ -93,10 +94,13 @@ class Training:
 
         def after_epoch() -> bool:
             history[-1] |= self._diagnose()
-            last = len(history) == n_epochs
-            if checkpoints and (last or len(history) % e.checkpoint_every == 0):
+            due = len(history) == n_epochs or len(history) % e.checkpoint_every == 0
+            if checkpoints and due:
                 checkpoints.write(self.state())
-            return report.epoch_done(history[-1])
+            stop = report.epoch_done(history[-1])
+            if checkpoints and stop and not due:
+                checkpoints.write(self.state())
+            return stop
 
         plan = Plan(
             n_epochs, e.batch_size, lr_decay, self.device, self.arithmetic, e.verbose,
@@ -159,7 +163,7 @@ class Training:
         keep = (e._critics or tuple(nets)) if running else ()
         measured = [i for i, role in enumerate(nets) if role not in keep]
         namespace = SimpleNamespace(**nets)
-        rng = torch.Generator().manual_seed(self.seed)
+        rng = stream(self.seed, "batch norm")
 
         def run(x: Tensor) -> None:
             with self.arithmetic:

@@ -16,6 +16,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -23,7 +24,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.fixes import parse_version
 
 import skgan
-from skgan import DCGANSpec
+from skgan import DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
 from skgan.base import BaseGAN
 from skgan.engine.batchnorm import batch_norms
 from skgan.engine.players import Players
@@ -328,7 +329,39 @@ def test_as_module_gives_the_features_and_can_be_tuned(build, digits):
     module(x).square().mean().backward()
     torch.optim.SGD(module.parameters(), lr=1.0).step()
     assert not np.allclose(module(x).detach().numpy(), before, atol=1e-3)
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            tensor.zero_()
     assert np.array_equal(est.transform(X), before)
+
+
+def test_tensors_of_every_float_type_are_taken(digits, small):
+    X = torch.from_numpy(digits[0])
+    est = small(image_shape=(8, 8), value_range=(0, 16)).fit(X)
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):  # 0 to 16 are exact in all
+        assert np.array_equal(est.transform(X.to(dtype)), est.transform(X))
+
+
+@pytest.mark.parametrize("latent", ["uniform", "normal"])
+def test_noise_does_not_repeat_the_numbers_that_made_the_weights(small, latent, monkeypatch):
+    """Of one seed: the draws that batch norm is measured by, of `sample`, and of going on."""
+    X = np.random.default_rng(0).normal(size=(80, 10))
+    draws, draw = [], DCGANDiscriminatorFeatures._draw
+
+    def watched(self, *args, **kwargs):
+        draws.append(draw(self, *args, **kwargs))
+        return draws[-1]
+
+    monkeypatch.setattr(DCGANDiscriminatorFeatures, "_draw", watched)
+    spec = MLPSpec(64)
+    est = small(generator=spec, discriminator=spec, latent=latent, latent_dim=100, n_epochs=0)
+    weights = next(est.fit(X).generator_.parameters()).detach().clone()
+    assert weights.shape == (64, 100)
+    est.sample(80, random_state=0)
+    est.partial_fit(X)
+    z = torch.cat(draws)
+    assert len(z) > 240
+    assert cosine_similarity(z, weights).max() < 0.6
 
 
 def test_feature_names_are_unique_and_as_many_as_features(build, digits):

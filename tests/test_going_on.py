@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+from skgan.engine import checkpoint
 from skgan.engine.batchnorm import batch_norms
 from skgan.engine.players import Players
 from skgan.training import Training
@@ -285,6 +286,24 @@ def test_the_last_k_are_kept_and_only_every_few_epochs_written(small, digits, tm
     names = sorted(p.name for p in tmp_path.rglob("*.pt"))
     assert names == ["epoch-000004.pt", "epoch-000006.pt", "epoch-000007.pt"]
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_warm_start_that_must_resume_goes_on_from_a_checkpoint_only(small, digits, tmp_path):
+    X, _ = digits
+    est = small(image_shape=(8, 8), n_epochs=1, warm_start=True).fit(X)
+    est.set_params(n_epochs=2, checkpoint_dir=tmp_path, resume="must")
+    with pytest.raises(ValueError, match="resume='must'"):
+        est.fit(X)
+    assert est.set_params(resume="auto").fit(X).n_epochs_ == 2
+
+
+def test_processes_that_were_not_there_before_have_noise_of_their_own():
+    seed, rng = 3, torch.Generator().manual_seed(3)
+    for saved in (rng.get_state(), torch.stack([rng.get_state(), rng.get_state() ^ 1])):
+        state = {"seed": seed, "n_steps": 7, "rng": saved}
+        noises = [checkpoint._noise_of(rank, state) for rank in range(4)]
+        assert torch.equal(noises[0], rng.get_state())
+        assert len({bytes(n.numpy()) for n in noises}) == 4
 
 
 def test_checkpoints_are_readable_without_pickle(small, digits, tmp_path):

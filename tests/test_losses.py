@@ -50,6 +50,19 @@ def test_non_saturating_starts_at_the_known_values():
     assert g(zero).item() == pytest.approx(np.log(2))
 
 
+@pytest.mark.parametrize("name", [n for n, f in vars(losses).items() if hasattr(f, "__wrapped__")])
+def test_losses_of_bfloat16_are_computed_in_float32(name):
+    loss = getattr(losses, name)
+    rng = torch.Generator().manual_seed(0)
+    n = 1 if name.endswith("generator") else 2
+    tensors = [torch.randn(50, 3, generator=rng).bfloat16() for _ in range(n)]
+    if name == "cross_entropy":
+        tensors[1] = torch.zeros(50, dtype=torch.int64)
+    exact = [t.float() if t.is_floating_point() else t for t in tensors]
+    assert loss(*tensors).dtype == torch.float32
+    assert torch.equal(loss(*tensors), loss(*exact))
+
+
 def test_losses_stay_finite_for_large_logits():
     d, g = losses.GAN_LOSSES["ns"]
     big = torch.tensor([1e4, -1e4])

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..utils.files import write_atomically
+from ..utils.seeds import stream
 from . import processes
 from .players import Players
 
@@ -50,7 +51,7 @@ def from_networks(
     return {
         "seed": seed,
         "history": history,
-        "rng": torch.Generator().manual_seed(seed + n_steps).get_state(),
+        "rng": stream(seed, f"step {n_steps}").get_state(),
         "nets": {role: _cpu(net.state_dict()) for role, net in nets.items()},
         "ema": {role: {} for role in nets},
         "optimizers": {role: {} for role in nets},
@@ -64,10 +65,7 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
     state = decode(state) if isinstance(state, bytes) else state
     _check_same(players, state)
     history[:] = [dict(row) for row in state["history"]]
-    rng = state["rng"]
-    if rng.ndim == 2:  # of several processes, each with noise of its own
-        rng = rng[processes.rank()].clone()  # `set_state` crashes on a view
-    players.rng.set_state(rng)
+    players.rng.set_state(_noise_of(processes.rank(), state))
     for role, net in players.nets.items():
         net.load_state_dict(state["nets"][role])
         # Averages that were not asked for before begin at the weights.
@@ -83,6 +81,14 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
     players.n_steps = state["n_steps"]
     players.settle_buffers()
     return state["seed"]
+
+
+def _noise_of(rank: int, state: State) -> Tensor:
+    """The random state of one process; processes that were not there before have a new one."""
+    saved = state["rng"].reshape(-1, state["rng"].shape[-1])
+    if rank < len(saved):
+        return saved[rank].clone()  # `set_state` crashes on a view
+    return stream(state["seed"], f"process {rank} from step {state['n_steps']}").get_state()
 
 
 def _check_same(players: Players, state: State) -> None:
@@ -121,10 +127,7 @@ def decode(content: bytes) -> State:
 
 
 def _cpu(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {
-        k: v.detach().cpu().clone() if isinstance(v, torch.Tensor) else v
-        for k, v in tensors.items()
-    }
+    return {k: v.detach().cpu().clone() if isinstance(v, Tensor) else v for k, v in tensors.items()}
 
 
 class Checkpoints:
@@ -163,14 +166,14 @@ class Checkpoints:
             ours = found is not None and found["identity"] == self.identity
             if found is not None and ours and len(found["state"]["history"]) <= n_epochs:
                 return found["state"]
-        if instead is not None:
-            return instead
         if resume == "must":
             difference = self._difference()
             raise ValueError(
                 f"resume='must', but checkpoint_dir={str(self.root)!r} has no checkpoint of this "
                 f"fit{difference or ''}: use resume='auto' to start anew."
             )
+        if instead is not None:
+            return instead
         # Fits of other rows, such as those of a search's folds, are meant to be others.
         if difference := self._difference(of_same="data"):
             warnings.warn(

@@ -53,8 +53,8 @@ def resolve_precision(precision: str, device: torch.device, nets: Iterable[nn.Mo
 
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether the device has units for bfloat16 products."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+    if device.type == "cuda":  # `is_bf16_supported` is also True where it is emulated
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
     return device.type == "cpu" and (cpu_has_products() or cpu_has_half_kernels())
 
 

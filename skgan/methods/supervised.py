@@ -67,7 +67,7 @@ class SupervisedFeatures(ClassificationMixin, BaseGAN):
         Passes over X. 0 is the untrained network, from the same initial weights. "auto": about
         2,000 steps, but at least 10 epochs and at most one for every 10 rows.
     batch_size : int, default=128
-        At most; batches are of even size, and at least 2 rows.
+        At most (3 for 2 where one row would be left); batches are of even size.
     optimizer : {"adam", "rmsprop", "sgd"}, default="adam"
     lr : float, default=2e-4
         Learning rate of all networks.

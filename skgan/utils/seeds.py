@@ -1,9 +1,19 @@
-"""PyTorch's global random state, for code of others that draws from it."""
+"""Streams of random numbers by seed, and PyTorch's global one for code of others."""
 
 import contextlib
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+
+
+def stream(seed: int, use: str) -> torch.Generator:
+    """A stream of this seed for one use: noise must not repeat the numbers that made the weights.
+
+    A fit itself draws weights, noise and order from `torch.Generator().manual_seed(seed)`.
+    """
+    (own,) = np.random.SeedSequence([seed, *use.encode()]).generate_state(1)
+    return torch.Generator().manual_seed(int(own))
 
 
 @contextlib.contextmanager

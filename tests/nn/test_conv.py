@@ -494,3 +494,10 @@ def test_copies_to_a_gpu_are_page_locked_and_asynchronous(monkeypatch):
     calls.clear()
     runtime.to_device(torch.zeros(2), CPU)
     assert calls == [("cpu", True)]
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "float32"), ((8, 0), "bfloat16")])
+def test_auto_takes_bfloat16_on_gpus_with_units_for_it_alone(capability, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    nets = [torch.nn.Linear(2, 2)]
+    assert runtime.resolve_precision("auto", torch.device("cuda:1"), nets) == expected
