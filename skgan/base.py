@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from . import settings
 from .data.arrays import ArraySource, learn_format
-from .data.sources import LazyImages, as_lazy
+from .data.sources import LazyImages
 from .engine import callbacks, checkpoint
 from .engine.checkpoint import Checkpoints
 from .engine.identity import identity
 from .engine.loop import n_batches
 from .engine.players import Penalty
+from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
 from .nn.heads import Extractor
 from .persistence import pack_state, unpack_state, write
@@ -83,6 +84,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
     # ---------------------------------------------------------------- fit
 
     @callbacks.with_callbacks
+    @with_gradients
     def fit(self, X, y=None):
         """Train the networks on X.
 
@@ -123,6 +125,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         return self
 
     @callbacks.with_callbacks
+    @with_gradients
     def partial_fit(self, X, y=None):
         """Train for one pass over these rows, after those of earlier calls.
 
@@ -192,11 +195,13 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             raise
 
     def _validate(self, X, *, reset: bool) -> np.ndarray | LazyImages:
-        X = as_lazy(X)
+        X = LazyImages.of(X)
         if isinstance(X, Tensor):
             X = (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
         if isinstance(X, LazyImages):
             return self._validate_lazy(X, reset=reset)
+        if not reset and len(np.shape(X)) > 2:  # scikit-learn would speak of features
+            self._format.check_shape(np.asarray(X))
         X = validate_data(
             self, X, reset=reset, dtype="numeric", allow_nd=True,
             ensure_min_samples=2 if reset else 1,

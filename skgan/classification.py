@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from torch import Tensor
 
@@ -70,9 +71,10 @@ class ClassificationMixin(ClassifierMixin):
         ----------
         X : array-like, as in `fit`
         y : array-like of shape (n,)
-            Labels, as in `fit`; -1 means unlabelled where it is not one of the classes.
+            Labels, as in `fit`; -1 means unlabelled where at least two other classes are known.
         classes : array-like of shape (n_classes,), default=None
-            All labels that later calls may bring. None: those in the y of the first call.
+            All labels that later calls may bring; -1 means unlabelled here as in y. None: those in
+            the y of the first call.
 
         Returns
         -------
@@ -171,6 +173,31 @@ class ClassificationMixin(ClassifierMixin):
         scores = torch.as_tensor(self.decision_function(X)).numpy(force=True)
         chosen = scores > 0 if scores.ndim == 1 else scores.argmax(1)
         return self.classes_[chosen.astype(int)]
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy on the rows that have a label.
+
+        Parameters
+        ----------
+        X : array-like, as in `fit`
+        y : array-like of shape (n,)
+            True labels. Rows with -1 are left out unless that is one of `classes_`.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+            In [0, 1].
+        """
+        predicted = self.predict(X)  # raises if nothing is fitted
+        y = self._check_y(X, y)
+        known = np.ones(len(y), bool)
+        if UNLABELLED not in self.classes_.tolist():
+            known = np.array([label != UNLABELLED for label in y.tolist()], bool)
+        if not known.any():
+            raise ValueError("y is -1 throughout: score needs rows with labels.")
+        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return accuracy_score(y[known], predicted[known], sample_weight=weight)
 
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:

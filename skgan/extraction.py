@@ -94,7 +94,7 @@ class FeatureExtraction(TransformerMixin):
         if path.suffix != ".npy":
             raise ValueError(f"path={str(path)!r} must end in '.npy'.")
         n, parts = self._stream(self._extractor, X)
-        with replacing(path) as unfinished:
+        with replacing(path.resolve()) as unfinished:
             _write(unfinished, n, parts)
         return np.load(path, mmap_mode="r")
 
@@ -169,7 +169,9 @@ class FeatureExtraction(TransformerMixin):
         """
         module = copied(self._extractor(self._nets()))
         shift, scale = self._format.scaling()
-        return ScaledExtractor(shift.clone(), scale.clone(), module).eval()
+        # Channels-last weights are quicker, but much of PyTorch and safetensors refuses them.
+        module = module.to(memory_format=torch.contiguous_format)
+        return ScaledExtractor(shift, scale, module).eval()
 
 
 def _write(path: Path, n: int, parts: Iterator[tuple[slice, np.ndarray]]) -> None:

@@ -28,7 +28,7 @@ def gradient_penalty(
 
     Gulrajani et al. 2017 (arXiv 1704.00028).
     """
-    e = torch.rand(len(real[0]), generator=rng).to(real[0].device)
+    e = torch.rand(len(real[0]), generator=rng, dtype=torch.float32).to(real[0].device)
     mixed = []
     for x, g in zip(real, fake, strict=True):
         share = e.view(-1, *[1] * (x.ndim - 1))

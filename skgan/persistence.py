@@ -136,7 +136,7 @@ class _Encoder:
             return value
         if kind is float:
             return value if math.isfinite(value) else {TAG: "float", "value": repr(value)}
-        if kind in (list, tuple):
+        if kind in (list, tuple, torch.Size):
             items = [self.encode(f"{name}[{i}]", v) for i, v in enumerate(value)]
             return items if kind is list else {TAG: "tuple", "items": items}
         if kind is dict:

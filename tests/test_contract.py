@@ -329,6 +329,7 @@ def test_as_module_gives_the_features_and_can_be_tuned(build, digits):
     module(x).square().mean().backward()
     torch.optim.SGD(module.parameters(), lr=1.0).step()
     assert not np.allclose(module(x).detach().numpy(), before, atol=1e-3)
+    torch.nn.utils.parameters_to_vector(module.parameters())  # refuses channels-last weights
     with torch.no_grad():
         for tensor in module.state_dict().values():
             tensor.zero_()
@@ -340,6 +341,33 @@ def test_tensors_of_every_float_type_are_taken(digits, small):
     est = small(image_shape=(8, 8), value_range=(0, 16)).fit(X)
     for dtype in (torch.float32, torch.float16, torch.bfloat16):  # 0 to 16 are exact in all
         assert np.array_equal(est.transform(X.to(dtype)), est.transform(X))
+
+
+@pytest.fixture
+def float64_by_default():
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def test_pytorchs_default_type_plays_no_part(build, digits, request):
+    X, _ = digits
+    expected = build().fit(X)
+    request.getfixturevalue("float64_by_default")
+    est = build().fit(X)
+    assert same(est, expected)
+    assert_same_uses(est, expected, X)
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_training_switches_gradients_on(small, digits, off):
+    X, _ = digits
+    expected = small(image_shape=(8, 8)).fit(X).partial_fit(X)
+    with off():
+        est = small(image_shape=(8, 8)).fit(X).partial_fit(X)
+    assert same(est, expected)
+    assert same(est.partial_fit(X), expected.partial_fit(X))
 
 
 @pytest.mark.parametrize("latent", ["uniform", "normal"])

@@ -18,6 +18,7 @@ SMALLEST_SIDE = 8  # pixels
 USUAL_CHANNELS = (1, 3, 4)
 USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 CHUNK_VALUES = 2**24  # values looked at together when a large array is scanned
+N_LOOKED_AT = 256  # lazy images that are decoded only to be looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ class DataFormat:
     def scaling(self) -> tuple[Tensor, Tensor]:
         """(shift, scale) such that networks see (x - shift) / scale."""
         if self.mean is not None and self.scale is not None:
-            return torch.from_numpy(self.mean), torch.from_numpy(self.scale)
+            return torch.tensor(self.mean), torch.tensor(self.scale)  # copies
         half = (self.high - self.low) / 2
         return torch.tensor(self.low + half), torch.tensor(half)
 
@@ -94,17 +95,22 @@ class DataFormat:
             return np.clip(np.rint(rows), 0, 255).astype(np.uint8)
         return rows
 
-    def check(self, X: Any) -> None:
-        """Raise or warn where X does not look like the X of fit."""
+    def check_shape(self, X: Any) -> None:
+        """Raise for rows of another shape than those of fit."""
         if X.shape[1:] != self.row_shape:
             raise ValueError(
                 f"X has rows of shape {X.shape[1:]}, but this estimator was fitted on rows of "
                 f"shape {self.row_shape}: pass images of the same size, channels and layout."
             )
+
+    def check(self, X: Any) -> None:
+        """Raise or warn where X does not look like the X of fit."""
+        self.check_shape(X)
         bytes_as_usual = X.dtype == np.uint8 and (self.low, self.high) == (0, 255)
         if self.image_shape is None or bytes_as_usual:
             return
-        low, high = _extremes(X)
+        # Lazy images would all be decoded for this: some must do.
+        low, high = _extremes(X[:N_LOOKED_AT] if isinstance(X, LazyImages) else X)
         span = self.high - self.low
         beyond = low < self.low - span / 2 or high > self.high + span / 2
         # Fitted on 0..255 and given 0..1: inside of the range, and every image black.

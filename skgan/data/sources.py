@@ -1,5 +1,6 @@
 """Lazy sources: images in files, Datasets and Zarr-like arrays, decoded when they are asked for."""
 
+import contextlib
 import hashlib
 import numbers
 import os
@@ -91,6 +92,34 @@ class LazyImages:
         self._store = _make_store(source, size, mode)
         self._rows = np.arange(len(self._store), dtype=np.int64)
 
+    @classmethod
+    def of(cls, X: Any) -> Any:
+        """X as `LazyImages` where it has to be decoded or read from elsewhere, else X itself.
+
+        Parameters
+        ----------
+        X : object
+
+        Returns
+        -------
+        LazyImages or X
+            `LazyImages` for a list, tuple, 1-D array or Series of paths (all of them), for a
+            Dataset of torch, and for Zarr, HDF5 and dask arrays with two axes or more.
+
+        Raises
+        ------
+        FileNotFoundError, TypeError, ValueError
+            As `LazyImages`.
+        """
+        _refuse_one_path("X", X)
+        if isinstance(X, Dataset):
+            is_array = hasattr(X, "shape") or hasattr(X, "__array__")
+            return X if is_array else cls(X)
+        packages = {c.__module__.split(".")[0] for c in type(X).__mro__}
+        if packages & LAZY_PACKAGES and _is_array(X) and len(X.shape) > 1:
+            return cls(X)
+        return X if _as_paths(X) is None else cls(X)
+
     @property
     def shape(self) -> tuple[int, ...]:
         return len(self._rows), *self._store.row_shape
@@ -145,6 +174,13 @@ class LazyImages:
         decoded = self._store.read(self._rows)
         return decoded if dtype is None else decoded.astype(dtype, copy=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Caches such as a pipeline's `memory` hash the pickle: it must tell if files have changed.
+        as_of = None
+        with contextlib.suppress(FileNotFoundError):  # which reading will tell of
+            as_of = self.fingerprint() if isinstance(self._store, Files) else None
+        return self.__dict__ | {"_as_of": as_of}
+
     def fingerprint(self) -> str:
         """A digest of what these rows would decode to, without decoding them all.
 
@@ -165,34 +201,6 @@ class LazyImages:
         for part in self._store.traits(self._rows):
             digest.update(part)
         return digest.hexdigest()
-
-
-def as_lazy(X: Any) -> Any:
-    """X as `LazyImages` where it has to be decoded or read from elsewhere, else X itself.
-
-    Parameters
-    ----------
-    X : object
-
-    Returns
-    -------
-    LazyImages or X
-        `LazyImages` for a list, tuple, 1-D array or Series of paths (all of them), for a Dataset
-        of torch, and for Zarr, HDF5 and dask arrays with two axes or more.
-
-    Raises
-    ------
-    FileNotFoundError, TypeError, ValueError
-        As `LazyImages`.
-    """
-    _refuse_one_path("X", X)
-    if isinstance(X, Dataset):
-        is_array = hasattr(X, "shape") or hasattr(X, "__array__")
-        return X if is_array else LazyImages(X)
-    packages = {c.__module__.split(".")[0] for c in type(X).__mro__}
-    if packages & LAZY_PACKAGES and _is_array(X) and len(X.shape) > 1:
-        return LazyImages(X)
-    return X if _as_paths(X) is None else LazyImages(X)
 
 
 def read_ahead(rows: Iterable[Key], read: Callable[[Key], Value]) -> Iterator[Value]:

@@ -198,14 +198,15 @@ class StoredRows:
         if type(self.array).__module__.split(".")[0] == "h5py":
             # An open file cannot be pickled, but can be opened again.
             state["array"] = None
-            state["reopen"] = (self.array.file.filename, self.array.name)
+            stat = os.stat(file := self.array.file.filename)  # for caches that hash pickles
+            state["reopen"] = file, self.array.name, stat.st_size, stat.st_mtime_ns
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         reopen = self.__dict__.pop("reopen", None)
         if reopen is not None:
-            file, name = reopen
+            file, name, *_ = reopen
             self.array = importlib.import_module("h5py").File(file, "r")[name]
 
 

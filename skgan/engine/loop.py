@@ -1,6 +1,7 @@
 """Epochs over shuffled batches: a loop that knows nothing of the game it trains."""
 
 import contextlib
+import functools
 import math
 import multiprocessing
 import signal
@@ -101,7 +102,8 @@ def train(
         net.train()
 
     def noise(kind: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        return lambda *shape: to_device(kind(shape, generator=players.rng), plan.device)
+        draws = functools.partial(kind, generator=players.rng, dtype=torch.float32)
+        return lambda *shape: to_device(draws(shape), plan.device)
 
     with _progress(plan, done=len(history)) as bar:
         for epoch in range(len(history), plan.n_epochs):

@@ -74,6 +74,11 @@ def arithmetic(
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
+def with_gradients(fit: Callable) -> Callable:
+    """A method that trains, also where its caller has switched gradients off."""
+    return torch.inference_mode(False)(torch.enable_grad()(fit))
+
+
 @contextlib.contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Inside of `arithmetic`: PyTorch's own float32 kernels, which have second derivatives."""

@@ -14,6 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.utils import check_consistent_length, column_or_1d
 
 from ..utils.checks import check_choice
 from .representations import seeded
@@ -41,7 +42,8 @@ class Recipe:
     @property
     def is_linear(self) -> bool:
         """Is it one of the linear models with an L2 penalty, which `to_row_space` leaves alone?"""
-        return self.name in ("svm", "logistic")
+        other = any({"penalty", "l1_ratio"} & {*params} for params in self.grid)
+        return self.name in ("svm", "logistic") and not other
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Choice:
     n_unconverged: int = 0
 
 
-def make_recipe(classifier: Any, param_grid: Any, seed: int) -> Recipe:
+def make_recipe(classifier: Any, param_grid: Any, seed: int, n_classes: int) -> Recipe:
     """Check `classifier` and `param_grid` and bring them into one form."""
     if isinstance(classifier, str):
         check_choice("classifier", classifier, NAMED)
@@ -73,15 +75,18 @@ def make_recipe(classifier: Any, param_grid: Any, seed: int) -> Recipe:
     for params in grid:  # a misspelt name shall be found now and not after training
         model = clone(estimator).set_params(**clone(params, safe=False))
         if isinstance(classifier, str):
-            _try(model)
+            _try(model, n_classes)
+        elif hasattr(model, "_validate_params"):  # what scikit-learn's own begin `fit` with
+            model._validate_params()
     return Recipe(name, estimator, grid)
 
 
-def _try(model: Any) -> None:
+def _try(model: Any, n_classes: int) -> None:
     """Fit one of the named classifiers to a few rows, so that it refuses bad parameters."""
+    n_rows = 2 * max(n_classes, 6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(np.eye(12, dtype=np.float32), np.arange(12) % 2)
+        model.fit(np.eye(n_rows, 12, dtype=np.float32), np.arange(n_rows) % n_classes)
 
 
 def folds(y: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -146,15 +151,16 @@ def _fit_and_score(
     y_test: np.ndarray,
 ) -> tuple[float, bool]:
     model: Any = clone(recipe.estimator).set_params(**clone(params, safe=False))
-    if recipe.name == "svm":
+    if recipe.name == "svm" and not {"penalty", "loss", "dual"} & {*params}:
         # dual="auto" solves the primal problem as soon as there are more rows than columns. On
         # 1,000 standardised rows x 784 pixels that took 17 s without converging, the dual 2 s.
         model.set_params(dual=bool(train.shape[0] <= 2 * train.shape[1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # counted instead
         model.fit(train, y)
-    accuracy = float(np.mean(model.predict(test) == y_test))
-    return accuracy, _converged(model)
+    predicted = column_or_1d(model.predict(test))  # some classifiers give a column
+    check_consistent_length(predicted, y_test)
+    return float(np.mean(predicted == y_test)), _converged(model)
 
 
 def _converged(model: Any) -> bool:

@@ -22,6 +22,7 @@ from sklearn.utils import (
     get_tags,
 )
 
+from .. import LazyImages
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.labels import classes_among
 from .classifiers import SCALINGS, make_recipe
@@ -176,11 +177,12 @@ def probe(
     _check_n_jobs(n_jobs)
     baselines = _several("baselines", baselines, BASELINES)
     named = check_extractors(extractors, baselines)
+    X, X_test = LazyImages.of(X), LazyImages.of(X_test)
     y, y_test = _check_data(X, y, X_test, y_test)
     if {"raw", "pca"} & {*baselines} or not all(map(_allows_nan, named.values())):
         _check_finite(X=X, X_test=X_test)
     protocol = Protocol(
-        y=y, y_test=y_test, recipe=make_recipe(classifier, param_grid, seed),
+        y=y, y_test=y_test, recipe=make_recipe(classifier, param_grid, seed, len(classes_among(y))),
         draws=draw_labels(y, _check_budgets(n_labels), n_draws, selection_rows, rng),
         scalings=_several("scaling", scaling, SCALINGS, at_least=1),
         choose_once=selection == "first", control=bool(control), n_jobs=n_jobs,
@@ -298,6 +300,15 @@ def _several(name: str, given: Any, choices: tuple[str, ...], at_least: int = 0)
 def _check_choosable(protocol: Protocol) -> None:
     """Raise if some draw has too few rows to choose between candidates on them."""
     n_candidates = len(protocol.recipe.grid) * len(protocol.scalings)
+    neighbours = [params.get("n_neighbors", 1) for params in protocol.recipe.grid]
+    for draw in protocol.draws if protocol.recipe.name == "knn" else ():
+        # Of three folds two are learnt from.
+        n_rows = len(draw.rows) if n_candidates == 1 else 2 * len(draw.search_rows) // 3
+        if min(neighbours) > n_rows:
+            raise ValueError(
+                f"param_grid has no n_neighbors below {min(neighbours)}, but with "
+                f"n_labels={draw.budget!r} there are {n_rows} rows to learn from: try fewer."
+            )
     for draw in protocol.draws if n_candidates > 1 else ():
         names, counts = np.unique(protocol.y[draw.rows], return_counts=True)
         if counts.min() < 2:

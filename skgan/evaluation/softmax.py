@@ -139,7 +139,8 @@ def softmax_probe(
         train, test = train / rms, test / rms
 
     rng = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
-    W = torch.empty(len(classes), train.shape[1]).normal_(0, INIT_STD, generator=rng)
+    W = torch.empty(len(classes), train.shape[1], dtype=train.dtype)
+    W.normal_(0, INIT_STD, generator=rng)
     sgd = torch.optim.SGD([W.requires_grad_()], lr=lr, momentum=momentum)
     n_steps = 0
     for _ in range(n_epochs):

@@ -267,7 +267,8 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
     def _for_each_generator(self, noise):
         """z and k from noise (K m, latent_dim): m rows for each generator in turn."""
         K = self.n_generators
-        one_hot = torch.eye(K, device=noise.device).repeat_interleave(len(noise) // K, 0)
+        each = torch.eye(K, dtype=noise.dtype, device=noise.device)
+        one_hot = each.repeat_interleave(len(noise) // K, 0)
         return torch.cat([noise, one_hot], dim=1), one_hot.argmax(1)
 
     def _verdicts(self, nets, x):

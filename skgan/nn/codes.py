@@ -36,9 +36,9 @@ class Prior:
     def draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
         """n draws (n, dim); with `component` the first one-hot part is that one in all of them."""
         if self.latent == "uniform":
-            parts = [torch.rand(n, self.latent_dim, generator=rng) * 2 - 1]
+            parts = [torch.rand(n, self.latent_dim, generator=rng, dtype=torch.float32) * 2 - 1]
         else:
-            parts = [torch.randn(n, self.latent_dim, generator=rng)]
+            parts = [torch.randn(n, self.latent_dim, generator=rng, dtype=torch.float32)]
         for i, k in enumerate(self.categories):
             chosen = torch.randint(k, (n,), generator=rng)
             if i == 0 and component is not None:

@@ -172,7 +172,8 @@ class HeadInput(Extractor):
         device = next(net.parameters()).device
         net.eval()
         with torch.no_grad():
-            self.n_features = self(torch.zeros(1, *input_shape, device=device)).shape[1]
+            x = torch.zeros(1, *input_shape, dtype=torch.float32, device=device)
+            self.n_features = self(x).shape[1]
         net.train(was_training)
 
     def forward(self, x: Tensor) -> Tensor:

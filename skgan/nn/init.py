@@ -13,7 +13,7 @@ def build_seeded(make: Callable[[], nn.Module], rng: torch.Generator) -> nn.Modu
     """Build on the meta device, where no random number is drawn, then initialise from `rng`."""
     with torch.device("meta"):
         net = make()
-    return lay_out(initialise(net.to_empty(device="cpu"), rng))
+    return lay_out(initialise(net.float().to_empty(device="cpu"), rng))
 
 
 def lay_out(net: nn.Module) -> nn.Module:

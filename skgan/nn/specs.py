@@ -357,7 +357,7 @@ def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
     rows = " and ".join(map(str, shapes))
     was_training = net.training
     device = next(net.parameters()).device
-    dummies = [torch.zeros(s, device=device) for s in shapes]
+    dummies = [torch.zeros(s, dtype=torch.float32, device=device) for s in shapes]
     try:
         with torch.random.fork_rng(devices=[]):
             out = net.eval()(*dummies)

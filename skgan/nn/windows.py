@@ -123,7 +123,7 @@ class Windows:
         n, c, k, s, p = len(y), weight.n_large, self.kernel, self.stride, self.padding
         down, across = (s * (m - 1) + 1 for m in self.small)
         height, width = max(down + k, p + self.large[0]), max(across + k, p + self.large[1])
-        out = torch.zeros(n, height, width, c)  # sums are float32
+        out = torch.zeros(n, height, width, c, dtype=torch.float32)
         windows = product(y.reshape(-1, weight.n_small), weight.matrix)
         windows = windows.view(n, *self.small, k, k, c)
         for i in range(k):

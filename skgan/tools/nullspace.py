@@ -177,7 +177,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
             What the head reads, and what it does not. They add up to the features.
         """
         features = self._features(X)
-        row, null = np.empty((2, *features.shape), np.float32)
+        row, null = (np.empty(features.shape, np.float32) for _ in range(2))
         for rows, f in _chunks(features):
             read = f @ self._basis.T @ self._basis
             row[rows], null[rows] = read, f - read

@@ -188,3 +188,9 @@ def test_range_at_transform():
     g = learn(np.zeros((2, 8, 8), np.uint8))
     with pytest.warns(UserWarning, match="value_range"):
         g.check(np.linspace(0, 1, 64).reshape(1, 8, 8))
+
+
+def test_images_of_another_shape_are_told_so(small):
+    est = small().fit(np.zeros((20, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"rows of shape \(9, 9\).*fitted on rows of shape"):
+        est.transform(np.zeros((4, 9, 9), np.uint8))

@@ -8,6 +8,7 @@ import threading
 import tracemalloc
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +24,7 @@ from torchvision.datasets import ImageFolder
 
 import skgan
 from skgan.data import stores
-from skgan.data.sources import LazyImages, as_lazy, read_ahead
+from skgan.data.sources import LazyImages, read_ahead
 
 N, SIDE = 24, 10
 RNG = np.random.default_rng(0)
@@ -354,7 +355,7 @@ def test_real_stored_arrays(kind, tmp_path):
         with package.File(tmp_path / "a.h5", "w") as file:
             file.create_dataset("g/x", data=PIXELS, chunks=chunks)
         array = package.File(tmp_path / "a.h5", "r")["g/x"]
-    images = as_lazy(array)
+    images = LazyImages.of(array)
     assert isinstance(images, LazyImages)
     rows = RNG.integers(0, N, 30)
     for twin in (images, pickle.loads(pickle.dumps(images))):
@@ -362,18 +363,18 @@ def test_real_stored_arrays(kind, tmp_path):
         assert twin.fingerprint() == images.fingerprint()
 
 
-# ---------------------------------------------------------------- as_lazy
+# ---------------------------------------------------------------- LazyImages.of
 
 
 def test_what_is_lazy(paths):
     names = [str(path) for path in paths]
     for X in (paths, names, tuple(names), np.array(names), np.array(paths), pd.Series(names)):
-        lazy = as_lazy(X)
+        lazy = LazyImages.of(X)
         assert isinstance(lazy, LazyImages)
         assert lazy.shape == PIXELS.shape
-    assert isinstance(as_lazy(Pairs()), LazyImages)
-    assert isinstance(as_lazy(stored_array(PIXELS, None)), LazyImages)
-    assert isinstance(as_lazy(stored_array(PIXELS, None, "h5py._hl.dataset")), LazyImages)
+    assert isinstance(LazyImages.of(Pairs()), LazyImages)
+    assert isinstance(LazyImages.of(stored_array(PIXELS, None)), LazyImages)
+    assert isinstance(LazyImages.of(stored_array(PIXELS, None, "h5py._hl.dataset")), LazyImages)
 
 
 def test_what_is_left_alone(paths, tmp_path):
@@ -386,7 +387,7 @@ def test_what_is_left_alone(paths, tmp_path):
         scipy.sparse.eye_array(3).tocsr(), LazyImages(paths), stored_array(PIXELS, None, "other"),
         stored_array(PIXELS[:, 0, 0, 0], None), unknown,
     ):  # fmt: skip
-        assert as_lazy(X) is X
+        assert LazyImages.of(X) is X
 
 
 # ---------------------------------------------------------------- fingerprint
@@ -412,6 +413,22 @@ def test_fingerprints_of_files(paths, tmp_path):
     file.unlink()
     with pytest.raises(FileNotFoundError, match="a.png"):
         single.fingerprint()
+
+
+def test_a_cache_that_hashes_pickles_sees_that_a_file_has_changed(tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths:
+        Image.fromarray(PIXELS[0]).save(path)
+    images = LazyImages(paths)
+    before, of_two = joblib.hash(images), joblib.hash(images[:2])
+    assert joblib.hash(LazyImages(paths)) == joblib.hash(pickle.loads(pickle.dumps(images)))
+    assert joblib.hash(images) == before
+    Image.fromarray(PIXELS[1]).save(paths[2])
+    os.utime(paths[2], ns=(1, 1))
+    assert joblib.hash(images) != before
+    assert joblib.hash(images[:2]) == of_two
+    paths[2].unlink()
+    pickle.dumps(images)  # reading will tell
 
 
 def test_fingerprints_of_arrays_and_datasets():

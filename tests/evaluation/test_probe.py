@@ -311,6 +311,59 @@ def test_the_row_space_leaves_linear_models_alone(model):
     assert np.allclose(model.fit(small, y).decision_function(small_test), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("named", "model", "grid"),
+    [
+        ("logistic", LogisticRegression(max_iter=1000),
+         {"l1_ratio": [1.0], "solver": ["saga"], "C": [0.3]}),
+        ("logistic", LogisticRegression(max_iter=1000), {"C": [0.3]}),
+        ("svm", LinearSVC(max_iter=2000), {"penalty": ["l1"], "dual": [False], "C": [0.1]}),
+        ("svm", LinearSVC(max_iter=2000), {"loss": ["hinge"], "C": [0.1]}),
+    ],
+    ids=["l1", "l2", "svm of l1", "hinge"],
+)  # fmt: skip
+@pytest.mark.parametrize("n_labels", [5, 60])
+def test_a_param_grid_asks_a_named_classifier_for_what_it_asks_an_own_one(
+    data, named, model, grid, n_labels
+):
+    both = [
+        quick(identity_of_flat(), data, classifier=c, param_grid=grid, n_labels=n_labels,
+              scaling="standard")
+        for c in (named, model)
+    ]  # fmt: skip
+    a, b = ([r["accuracy"] for r in result.records] for result in both)
+    assert a == pytest.approx(b, abs=0.02)
+
+
+class Column(LinearSVC):
+    """As some boosting packages do, it predicts (n, 1)."""
+
+    def predict(self, X):
+        return super().predict(X)[:, None]
+
+
+def test_predictions_in_a_column_count_as_others_do(data):
+    a, b = (
+        quick(identity_of_flat(), data, classifier=c(C=0.1), n_labels=10).to_dict()["records"]
+        for c in (LinearSVC, Column)
+    )
+    assert [r["accuracy"] for r in a] == [r["accuracy"] for r in b]
+
+
+def test_lists_of_paths_are_taken_with_all_baselines(data, tmp_path, small):
+    from PIL import Image
+
+    X, y, *_ = data
+    paths = [tmp_path / f"{i}.png" for i in range(60)]
+    for path, image in zip(paths, X, strict=False):
+        Image.fromarray(image[0]).save(path)
+    result = quick(
+        small(), (paths[:40], y[:40], paths[40:], y[40:60]), n_labels=3, n_draws=1,
+        baselines=("raw", "pca", "untrained"),
+    )  # fmt: skip
+    assert len(result.representations) == 4
+
+
 # ------------------------------------------------------------------ representations
 
 
@@ -625,6 +678,15 @@ def test_to_frame(result):
         ({"scaling": None}, "scaling=None must be one or several of"),
         ({"baselines": 5}, "baselines=5 is unknown"),
         ({"param_grid": {"C": [1.0, -1.0]}, "classifier": "svm"}, "'C' parameter of LinearSVC"),
+        ({"classifier": LinearSVC(C=-1)}, "'C' parameter of LinearSVC"),
+        (
+            {"param_grid": {"solver": ["liblinear"]}, "classifier": "logistic"},
+            "liblinear.*multiclass",
+        ),
+        (
+            {"param_grid": {"n_neighbors": [50]}, "classifier": "knn", "n_labels": 5},
+            "no n_neighbors below 50, but with n_labels=5 there are 13 rows",
+        ),
     ],
 )
 def test_bad_parameters(data, settings, message):

@@ -368,3 +368,17 @@ def test_callbacks_are_shown_the_rows_with_labels(digits):
     est = SupervisedFeatures(**TINY).set_params(n_epochs=2).set_callbacks(monitor).fit(X, hidden)
     logged = [row["accuracy"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
     assert len(logged) == 2 and logged[-1] == est.score(X[y != 0], y[y != 0])
+
+
+def test_score_leaves_out_rows_without_a_label(digits):
+    X, y = digits
+    est = fitted(X, y)
+    hidden = np.arange(len(y)) % 3 == 0
+    weight = np.linspace(1, 2, len(y))
+    assert est.score(X, np.where(hidden, -1, y)) == est.score(X[~hidden], y[~hidden])
+    weighted = est.score(X, np.where(hidden, -1, y), weight)
+    assert weighted == pytest.approx(est.score(X[~hidden], y[~hidden], weight[~hidden]))
+    with pytest.raises(ValueError, match="-1 throughout"):
+        est.score(X, np.full(len(y), -1))
+    two = fitted(X, np.where(y < 5, -1, 1))  # here -1 is a class
+    assert two.score(X, np.where(y < 5, -1, 1)) == np.mean(two.predict(X) == np.where(y < 5, -1, 1))
