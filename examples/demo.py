@@ -67,7 +67,7 @@ def main() -> None:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "skgan": skgan.__version__,
         "seed": options.seed,
-        "settings": gan.get_params(),
+        "settings": gan.get_params() | {"precision_": gan.precision_},
         "probe": result.to_dict(),
         "pipeline_accuracy": accuracy,
         "training_seconds": sum(epoch["seconds"] for epoch in gan.history_),

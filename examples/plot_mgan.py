@@ -28,7 +28,7 @@ X = 2 * np.c_[np.cos(angle), np.sin(angle)] + 0.05 * rng.normal(size=(4000, 2))
 settings = {
     "generator": MLPSpec(64), "discriminator": MLPSpec(64), "norm": "none", "latent_dim": 16,
     "n_epochs": 30, "batch_size": 256, "lr": 1e-3, "generator_lr": 1e-2, "beta": 0.5,
-    "n_shared_layers": 1, "random_state": 0,
+    "n_shared_layers": 1, "random_state": 0, "device": "cpu",
 }  # fmt: skip
 one = MGANExtractor(n_generators=1, **settings).fit(X)
 several = MGANExtractor(n_generators=8, **settings).fit(X)

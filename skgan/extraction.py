@@ -164,13 +164,13 @@ class FeatureExtraction(TransformerMixin):
         """The feature extractor as a module of its own, to fine-tune or to embed elsewhere.
 
         It maps a tensor of rows in the units of X, images as (n, c, h, w), to the features
-        (n, n_features_out_) that `transform` gives. It is a copy in eval mode, made of
+        (n, n_features_out_) that `transform` gives. It is a copy on the CPU, in eval mode, made of
         PyTorch's own layers in float32: training it leaves the estimator as it is.
         """
         module = copied(self._extractor(self._nets()))
         shift, scale = self._format.scaling()
         # Channels-last weights are quicker, but much of PyTorch and safetensors refuses them.
-        module = module.to(memory_format=torch.contiguous_format)
+        module = module.cpu().to(memory_format=torch.contiguous_format)
         return ScaledExtractor(shift, scale, module).eval()
 
 

@@ -253,8 +253,12 @@ def main():
     out = {"commands": [], "figures": {}}
     if options.out and options.out.exists():
         out |= json.loads(options.out.read_text())
-    out["commands"].append(" ".join(["python", *sys.argv]))
+    before = out.get("machine", {})
     out["machine"] = machine()
+    differ = [k for k in before if k != "date" and before[k] != out["machine"].get(k)]
+    if differ:
+        raise SystemExit(f"{options.out} is of another machine ({', '.join(differ)}).")
+    out["commands"].append(" ".join(["python", *sys.argv]))
     print(json.dumps(out["machine"], indent=1))
     for job in options.only or JOBS:
         figures = out["figures"][job] = JOBS[job](options.rounds)

@@ -51,9 +51,7 @@ def run(seed, data, options):
         fits[name] = skgan.DCGANDiscriminatorFeatures(**(settings | more)).fit(X)
         assert fits[name].precision_ == name or name == "untrained"
     report = {
-        "command": f"python examples/benchmarks/precision.py --seeds {seed} "
-        f"--images {options.images} --epochs {options.epochs} --draws {options.draws}"
-        + (f" --suffix {options.suffix}" if options.suffix else ""),
+        "command": command(seed, options),
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
         "seed": seed,
@@ -68,6 +66,14 @@ def run(seed, data, options):
     )  # fmt: skip
     print(f"seed {seed}\n{result}", flush=True)
     return report | {"probe": result.to_dict()}
+
+
+def command(seed, options):
+    suffix = f" --suffix {options.suffix}" if options.suffix else ""
+    return (
+        f"python examples/benchmarks/precision.py --seeds {seed} "
+        f"--images {options.images} --epochs {options.epochs} --draws {options.draws}{suffix}"
+    )
 
 
 def main():
@@ -85,6 +91,9 @@ def main():
     for seed in options.seeds:
         path = RESULTS / f"precision_mnist{options.suffix}_seed{seed}.json"
         if path.exists():
+            made_by = json.loads(path.read_text())["command"]
+            if made_by != command(seed, options):
+                raise SystemExit(f"{path} is of {made_by!r}: move it away, or name a --suffix.")
             print(f"{path.name}: there already")
             continue
         report = run(seed, data, options)

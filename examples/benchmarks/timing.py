@@ -33,6 +33,13 @@ def ratios(figures, reference):
     return {k: (float(np.median(r)), float(r.min()), float(r.max())) for k, r in by_round.items()}
 
 
+def n_cores():
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 def machine():
     """What the figures were measured on."""
     names = Path("/proc/cpuinfo")
@@ -42,7 +49,7 @@ def machine():
         model = lines[0].partition(":")[2].strip() if lines else model
     amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
     return {
-        "cpu": model, "cores": len(os.sched_getaffinity(0)), "threads": torch.get_num_threads(),
+        "cpu": model, "cores": n_cores(), "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(), "amx": bool(amx),
         "bfloat16 vectors": bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()),
         "limit": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
@@ -61,6 +68,8 @@ def peak_memory(script, *arguments):
 
 def resident(high=False):
     """Resident memory of this process in MB; with `high` the largest it ever was."""
+    if not Path("/proc/self/status").exists():
+        raise SystemExit("the memory jobs read /proc/self/status, which is Linux's alone.")
     key = "VmHWM:" if high else "VmRSS:"
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(s.split()[1]) for s in lines if s.startswith(key)) / 1024

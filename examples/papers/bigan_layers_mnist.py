@@ -70,6 +70,14 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=5)
     options = parser.parse_args()
+    name = f"bigan_layers_mnist_images{options.images}_epochs{options.epochs}_seed{options.seed}"
+    command = (
+        "python examples/papers/bigan_layers_mnist.py "
+        f"--images {options.images} --epochs {options.epochs} --seed {options.seed} "
+        f"--draws {options.draws}{common.precision_of(options)}"
+    )
+    if common.there_already(options.results / f"{name}.json", command):
+        return
     X_train, y_train, X_test, y_test = common.load_images(options.data)
     X, y = framed(X_train[: options.images]), y_train[: options.images]
     X_test = framed(X_test)
@@ -83,14 +91,8 @@ def main():
     ).fit(X)
     untrained = skgan.BiGANEncoder(**settings, n_epochs=0).fit(X)
 
-    name = f"bigan_layers_mnist_images{options.images}_epochs{options.epochs}_seed{options.seed}"
     options.results.mkdir(parents=True, exist_ok=True)
     draw(bigan, X_test, options.results / name)
-    command = (
-        "python examples/papers/bigan_layers_mnist.py "
-        f"--images {options.images} --epochs {options.epochs} --seed {options.seed} "
-        f"--draws {options.draws}{common.precision_of(options)}"
-    )
     report = common.report_of(command) | {
         "settings": common.settings_of(bigan),
         "last_epoch": bigan.history_[-1],

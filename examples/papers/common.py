@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def load_images(path, dataset="mnist"):
     """(X_train, y_train, X_test, y_test), images uint8: of an npz, or fetched by torchvision."""
     if path is not None:
         with np.load(path) as data:
-            return tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
+            found = tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
+        if found[0].ndim != (4 if dataset == "cifar10" else 3):
+            raise SystemExit(f"{path} has images of {found[0].shape[1:]}: they are not {dataset}.")
+        return found
     subsets = (
         READERS[dataset](subset=s, download=True, return_X_y=True) for s in ("train", "test")
     )
@@ -61,14 +65,32 @@ def report_of(command):
     return {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
-        "versions": {"skgan": skgan.__version__, "torch": torch.__version__},
-    }
+        "versions": {
+            "skgan": skgan.__version__, "commit": commit(), "torch": torch.__version__,
+        },
+    }  # fmt: skip
+
+
+def commit():
+    """Of this tree; "" where git does not tell."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return found.stdout.strip()
 
 
 def settings_of(features):
-    """Parameters that a result depends on."""
+    """Parameters that a result depends on, and what "auto" came to."""
     left_out = {"checkpoint_dir", "func"}
-    return {k: v for k, v in features.get_params(deep=False).items() if k not in left_out}
+    settings = {k: v for k, v in features.get_params(deep=False).items() if k not in left_out}
+    came_to = {
+        k: getattr(features, k) for k in ("precision_", "n_threads_") if hasattr(features, k)
+    }
+    return settings | came_to
 
 
 def train_seconds(features):

@@ -8,11 +8,10 @@ The GAN trains on all 60,000 training images without labels (28x28, padded to 32
 PCA and the same network untrained. C and the scaling are chosen on training rows only: for few
 labels by 3-fold cross-validation on the first draw, for all labels on 10,000 rows.
 
-Each stage is one file in examples/papers/results and is not done twice; networks, and checkpoints
-of a training that was interrupted, are kept in --work.
+Each stage is one file in examples/papers/results and is not done twice; the training's checkpoints
+are kept in --work, and a finished one is not repeated.
 """
 
-import pickle
 import time
 
 import common
@@ -23,14 +22,7 @@ from sklearn.svm import LinearSVC
 import skgan
 from skgan.evaluation import probe
 
-
-def fitted(estimator, X, path):
-    """The estimator fitted on X, read from `path` if it is there, else trained and kept there."""
-    if not path.exists():
-        estimator.fit(X)
-        path.with_suffix(".part").write_bytes(pickle.dumps(estimator))
-        path.with_suffix(".part").rename(path)
-    return pickle.loads(path.read_bytes())
+LABELS = [10, 100]
 
 
 def main():
@@ -68,11 +60,8 @@ def main():
             continue
         for name in names:
             if name not in estimators:
-                epochs = options.epochs if name == "trained" else 0
-                kept = options.work / f"{stem}_{name}.pkl"
-                estimators[name] = FrozenEstimator(
-                    fitted(clone(gan).set_params(n_epochs=epochs), X_train, kept)
-                )
+                other = {} if name == "trained" else {"n_epochs": 0, "checkpoint_dir": None}
+                estimators[name] = FrozenEstimator(clone(gan).set_params(**other).fit(X_train))
         started = time.perf_counter()
         result = probe(
             {name: estimators[name] for name in names}, *data, n_labels=budget, baselines=others,
@@ -83,16 +72,17 @@ def main():
 
 
 def command(options):
+    labels = "" if options.labels == LABELS else f" --labels {' '.join(map(str, options.labels))}"
     return (
         "python examples/papers/dcgan_mnist.py "
-        f"--epochs {options.epochs} --seed {options.seed} --draws {options.draws}"
+        f"--epochs {options.epochs} --seed {options.seed} --draws {options.draws}{labels}"
         f"{common.precision_of(options)}"
     )
 
 
 def write_report(path, options, gan, trained, result, started):
     report = common.report_of(command(options)) | {
-        "settings": common.settings_of(gan),
+        "settings": common.settings_of(trained.estimator if trained else gan),
         "seed": options.seed,
         "last_epoch": trained and trained.history_[-1],
         "train_seconds": trained and common.train_seconds(trained),
@@ -106,7 +96,7 @@ def parse_options():
     parser = common.parser_of(__doc__, "dcgan_mnist")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--labels", type=int, nargs="*", default=[10, 100], help="per class")
+    parser.add_argument("--labels", type=int, nargs="*", default=LABELS, help="per class")
     parser.add_argument("--no-all-labels", dest="all_labels", action="store_false")
     parser.add_argument("--only", nargs="*", help="stages, such as labels10 labelsall_trained")
     parser.add_argument("--draws", type=int, default=10)

@@ -99,6 +99,7 @@ def run(removed, seed, data, options):
     mgan = make_mgan(
         options, removed, seed, checkpoint_dir=work, checkpoint_every=options.every, verbose=1
     ).fit(data[0])
+    settings = common.settings_of(mgan)  # judging changes the extractor
     untrained = make_mgan(options, removed, seed, n_epochs=0).fit(data[0])
     started = time.perf_counter()
     # Where all layers are shared, both read the same features.
@@ -114,7 +115,7 @@ def run(removed, seed, data, options):
     return common.report_of(command(options, removed, seed)) | {
         "removed": removed,
         "seed": seed,
-        "settings": common.settings_of(mgan),
+        "settings": settings,
         "judged": judged,
         "alpha_cv": float(alpha.std() / alpha.mean()),
         "modes": {"covered": coverage.n_covered, "kl": coverage.kl},

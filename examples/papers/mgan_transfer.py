@@ -7,10 +7,10 @@ Networks, images and settings are those of mgan_mnist.py (32 wide, 20,000 images
 checkpoints are used where they are there. Two questions, both fixed before any result was seen:
 
 1. Theorem 1 has the null space of the head free of noise. Gaussian noise is added to the test
-   images (standard deviation in units of the pixels' range, 0 to 1). How do all features, their
-   null-space part and their row-space part fare under a logistic regression that learnt from clean
-   images? And which share of what noise moves lies in the row space, beside the share of the clean
-   images' variance that lies there?
+   images (standard deviation in units of the pixels' range, 0 to 1; values beyond are cut off). How
+   do all features, their null-space part and their row-space part fare under a logistic regression
+   that learnt from clean images? And which share of what noise moves lies in the row space, beside
+   the share of the clean images' variance that lies there?
 2. Theorems 2 and 3 expect a classifier's features to suit tasks like its own, and the
    discriminator to win where the classifier's task is unlike the target. The same trunk is trained
    on labels: digits (the target itself), parity, and by which quarter turn an image was rotated
@@ -87,11 +87,12 @@ def digits_from(features, data):
 
 
 def run(seed, data, options):
-    noise, transfer = {}, {}
+    noise, transfer, settings = {}, {}, {}
     for removed in options.removed:
         mgan = make_mgan(
             options, removed, seed, checkpoint_dir=options.work / stem(options, removed, seed)
         ).fit(data[0])
+        settings[f"{removed} removed"] = common.settings_of(mgan)
         for role in ("discriminator", "classifier"):
             noise[f"{role}, {removed} removed"] = under_noise(mgan, role, data, seed)
             transfer[f"{role}, {removed} removed"] = digits_from(mgan, data)
@@ -100,7 +101,8 @@ def run(seed, data, options):
         transfer[name] = digits_from(features, data)
         print(f"seed {seed}: {name} {transfer[name]}", flush=True)
     return common.report_of(command(options, seed)) | {
-        "seed": seed, "noise_levels": NOISE, "noise": noise, "transfer": transfer,
+        "seed": seed, "settings": settings, "noise_levels": NOISE, "noise": noise,
+        "transfer": transfer,
     }  # fmt: skip
 
 
