@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from torch import Tensor
 
@@ -189,6 +188,8 @@ class ClassificationMixin(ClassifierMixin):
         float
             In [0, 1].
         """
+        from sklearn.metrics import accuracy_score  # slow to import
+
         predicted = self.predict(X)  # raises if nothing is fitted
         y = self._check_y(X, y)
         known = np.ones(len(y), bool)

@@ -95,6 +95,34 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN])
+def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
+    small, digits, cls, monkeypatch
+):
+    X = digits[0]
+    draws, draw = [], cls._draw
+
+    def noted(self, *args, **kwargs):
+        draws.append(draw(self, *args, **kwargs))
+        return draws[-1].clone()
+
+    monkeypatch.setattr(cls, "_draw", noted)
+    est = small(cls, image_shape=(8, 8), batch_size=len(X)).fit(X)
+    z, net = draws[-1], copy.deepcopy(est.generator_)  # one batch: the last draw of all
+    if cls is MGAN:
+        z = est._for_each_generator(z[:30, : est.latent_dim].repeat(10, 1))[0]
+    layers = batch_norms([net])
+    before = [(m.running_mean.clone(), m.running_var.clone()) for m in layers]
+    assert layers
+    for m in layers:
+        m.train().momentum = 1.0
+    with torch.no_grad():
+        net(z)
+    for m, (mean, var) in zip(layers, before, strict=True):
+        torch.testing.assert_close(m.running_mean, mean, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
+
+
 @pytest.fixture(params=BUILDERS)
 def build(request, small, digits, monkeypatch):
     cls, chosen = BUILDERS[request.param]

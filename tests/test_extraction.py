@@ -172,3 +172,23 @@ def test_memory_is_given_back_after_each_fit(small, bytes_28):
         gan.fit(bytes_28)
     assert numbers_held() == before
     assert all(p.grad is None for n in vars(gan._nets()).values() for p in n.parameters())
+
+
+def test_parts_are_made_one_at_a_time(small, digits, tmp_path, monkeypatch):
+    X, _ = digits
+    gan = small(image_shape=(8, 8), n_epochs=0, transform_batch_size=100).fit(X)
+    encoded, written, encode = [], [], type(gan._format).encode
+
+    def noting(self, rows):
+        encoded.append(len(rows))
+        written.append(sum(p.stat().st_size for p in tmp_path.iterdir()))
+        return encode(self, rows)
+
+    monkeypatch.setattr(type(gan._format), "encode", noting)
+    parts = gan.iter_transform(X)
+    assert encoded == []
+    first = next(parts)
+    assert encoded == [100]
+    written.clear()
+    gan.transform_to(X, tmp_path / "features.npy")
+    assert written[0] == 0 and written[1] > 0.8 * first.nbytes and written[2] > 1.8 * first.nbytes

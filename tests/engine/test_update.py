@@ -423,10 +423,10 @@ def test_games_of_convolutions_move_as_under_plain_adam(settings, arithmetic, mo
     assert ((ours - weights()).abs() > 2e-4).float().mean() < 0.02
 
 
-def _average_in(rank, port, path):
+def _average_in(rank, meeting, path):
     import torch.distributed as dist
 
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     for p in net.parameters():
         nn.init.normal_(p, generator=torch.Generator().manual_seed(0))
@@ -437,23 +437,18 @@ def _average_in(rank, port, path):
     dist.destroy_process_group()
 
 
-def in_two_processes(function, *args):
-    import socket
-
+def in_two_processes(function, folder):
     import torch.multiprocessing as mp
 
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    mp.spawn(function, args=(port, *args), nprocs=2)
+    mp.spawn(function, args=(str(folder / "meeting"), str(folder)), nprocs=2)
 
 
-def _go_on_in(rank, port, path):
+def _go_on_in(rank, meeting, path):
     import torch.distributed as dist
 
     from skgan import DCGANDiscriminatorFeatures
 
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
     X = torch.randn(80, 3, generator=torch.Generator().manual_seed(0)).numpy()
 
     def fitted(n_epochs, seed=0, **settings):
@@ -471,7 +466,7 @@ def _go_on_in(rank, port, path):
 
 
 def test_processes_go_on_each_with_noise_of_its_own(tmp_path):
-    in_two_processes(_go_on_in, str(tmp_path))
+    in_two_processes(_go_on_in, tmp_path)
     a, b = (torch.load(tmp_path / f"{rank}.result") for rank in (0, 1))
     assert not torch.equal(*a["rngs"])
     for k, weight in a["whole"].items():
@@ -482,7 +477,7 @@ def test_processes_go_on_each_with_noise_of_its_own(tmp_path):
 
 
 def test_processes_average_their_gradients(tmp_path):
-    in_two_processes(_average_in, str(tmp_path))
+    in_two_processes(_average_in, tmp_path)
     two = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     for p in net.parameters():

@@ -680,8 +680,8 @@ def test_to_frame(result):
         ({"param_grid": {"C": [1.0, -1.0]}, "classifier": "svm"}, "'C' parameter of LinearSVC"),
         ({"classifier": LinearSVC(C=-1)}, "'C' parameter of LinearSVC"),
         (
-            {"param_grid": {"solver": ["liblinear"]}, "classifier": "logistic"},
-            "liblinear.*multiclass",
+            {"param_grid": {"solver": ["fastest"]}, "classifier": "logistic"},
+            "'solver' parameter of LogisticRegression",
         ),
         (
             {"param_grid": {"n_neighbors": [50]}, "classifier": "knn", "n_labels": 5},

@@ -448,3 +448,18 @@ def test_codes_that_are_none(small_bigan, bytes_28):
 def test_squashed_codes_need_a_bounded_prior(small_bigan, digits):
     with pytest.raises(ValueError, match="latent='normal'"):
         small_bigan(latent="normal").fit(digits[0])
+
+
+def test_alis_codes_are_drawn_in_training(small, digits):
+    """mu + exp(s) eps: without eps nothing would move s."""
+    settings = {"image_shape": (8, 8), "encoder_output": "gaussian", "latent": "normal"}
+    settings |= {"latent_dim": 6, "weight_decay": 0.0}
+    start, est = (small(BiGANEncoder, **settings, n_epochs=n).fit(digits[0]) for n in (0, 1))
+    moved = est.encoder_.head.weight != start.encoder_.head.weight
+    assert moved.shape[0] == 12 and moved.float().mean(1).min() > 0.9
+
+
+def test_a_component_is_one_of_the_first_part_alone():
+    z = Prior("uniform", 1, (3, 4)).draw(200, torch.Generator().manual_seed(0), component=2)
+    assert z[:, 1:4].mean(0).tolist() == [0, 0, 1]
+    assert (z[:, 4:].mean(0) > 0.1).all()

@@ -1,13 +1,18 @@
 """DCGAN's discriminator features: the claims, the protocol of extraction, the settings."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
 from skgan.engine.batchnorm import batch_norms
 from skgan.evaluation import probe
+from skgan.methods import dcgan
 
 # ------------------------------------------------------------------ claims
 
@@ -220,3 +225,97 @@ def test_progress_bar(small, digits, capsys, monkeypatch):
     assert "2/2" in shown and "generator_loss" in shown
     small(image_shape=(8, 8)).fit(digits[0])
     assert capsys.readouterr().err == ""
+
+
+def restated(loss, real, fake):
+    softplus, relu = nn.functional.softplus, torch.relu
+    return {
+        "ns": (softplus(-real).mean() + softplus(fake).mean(), softplus(-fake).mean()),
+        "hinge": (relu(1 - real).mean() + relu(1 + fake).mean(), -fake.mean()),
+        "ls": (((real - 1) ** 2).mean() / 2 + (fake**2).mean() / 2, ((fake - 1) ** 2).mean() / 2),
+        "wgan-gp": (fake.mean() - real.mean(), -fake.mean()),
+    }[loss]
+
+
+def recorded_steps(monkeypatch):
+    """The rows and draws of every step; and the random states that gradient penalties began at."""
+    seen, mixes, step, penalty = [], [], DCGANDiscriminatorFeatures._step, dcgan.gradient_penalty
+
+    def watched(self, nets, batch, update):
+        draws = []
+
+        def latent(n=len(batch.x)):
+            draws.append(batch.latent(n))
+            return draws[-1].clone()
+
+        seen.append((batch.x.clone(), draws))
+        step(self, nets, dataclasses.replace(batch, latent=latent), update)
+
+    def noted(critic, real, fake, rng, **weight):
+        mixes.append(torch.Generator().set_state(rng.get_state()))
+        return penalty(critic, real, fake, rng, **weight)
+
+    monkeypatch.setattr(DCGANDiscriminatorFeatures, "_step", watched)
+    monkeypatch.setattr(dcgan, "gradient_penalty", noted)
+    return seen, mixes
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {}, {"loss": "hinge"}, {"loss": "ls"}, {"n_critic": 2, "n_generator": 2},
+        {"loss": "wgan-gp", "norm": "none", "gp_weight": 3.0},
+        {"feature_matching": "mean", "fm_weight": 5.0},
+        {"feature_matching": "paired", "fm_weight": 0.5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, settings):
+    X, spec = digits[0][:250], MLPSpec(16)
+    chosen = {
+        "generator": spec, "discriminator": spec, "latent_dim": 4, "layers": -1, "lr": 1e-3,
+        "batch_size": 50, "random_state": 3, "device": "cpu",
+    } | settings  # fmt: skip
+    start = DCGANDiscriminatorFeatures(**chosen, n_epochs=0).fit(X)
+    G, D = (copy.deepcopy(net).train() for net in (start.generator_, start.discriminator_))
+    seen, mixes = recorded_steps(monkeypatch)
+    est = DCGANDiscriminatorFeatures(**chosen, n_epochs=1).fit(X)
+    assert len(seen) == est.n_steps_ == 5
+    loss = settings.get("loss", "ns")
+    assert len(mixes) == (5 if loss == "wgan-gp" else 0)
+    optimizers = {
+        net: torch.optim.Adam(net.parameters(), 1e-3, (0.5, 0.999), weight_decay=2.5e-5)
+        for net in (G, D)
+    }
+
+    def move(net, loss):
+        gradients = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
+        for p, g in zip(net.parameters(), gradients, strict=True):
+            p.grad = g
+        optimizers[net].step()
+
+    for i, (x, drawn) in enumerate(seen, 1):
+        draws = iter(drawn)
+        fake = G(next(draws))
+        l_d = restated(loss, D(x), D(fake))[0]
+        if loss == "wgan-gp":
+            e = torch.rand(len(x), generator=mixes[i - 1])[:, None]
+            mixed = (e * x + (1 - e) * fake).detach().requires_grad_()
+            (slope,) = torch.autograd.grad(D(mixed).sum(), mixed, create_graph=True)
+            l_d = l_d + 3.0 * (slope.norm(dim=1) - 1).square().mean()
+        move(D, l_d)
+        if i % settings.get("n_critic", 1):
+            continue
+        for turn in range(settings.get("n_generator", 1)):
+            fake = G(next(draws)) if turn else fake
+            l_g = restated(loss, D(x), D(fake))[1]
+            a, b = D.features(x), D.features(fake)
+            if settings.get("feature_matching") == "mean":
+                l_g = l_g + 5.0 * (a.mean(0) - b.mean(0)).square().sum()
+            if settings.get("feature_matching") == "paired":
+                l_g = l_g + 0.5 * (0.5 * (a - b).square().sum(1).mean())
+            move(G, l_g)
+        assert next(draws, None) is None
+    for mine, theirs in ((G, est.generator_), (D, est.discriminator_)):
+        for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(p, q, rtol=0, atol=5e-6)

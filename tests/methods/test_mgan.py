@@ -10,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from torch import nn
 
 from skgan import DCGANSpec, MGANExtractor, MLPSpec
+from skgan.engine.batchnorm import batch_norms
 from skgan.engine.loop import Batch
 from skgan.nn.mlp import MLPGenerator
 from skgan.tools import NullSpaceProjector
@@ -382,3 +383,26 @@ def test_a_generator_of_ones_own(small_mgan, digits):
 
     est = small_mgan(generator=make).fit(digits[0])
     assert est.sample(3, component=2).shape == (3, 64)
+
+
+@pytest.mark.parametrize("share_bn", [True, False])
+def test_heads_are_trained_with_the_batch_norm_that_they_are_used_with(small, digits, share_bn):
+    X = digits[0]
+    est = small(
+        MGANExtractor, image_shape=(8, 8), discriminator=DCGANSpec(4, feature_dim=16),
+        n_generators=3, n_shared_layers=2, share_bn=share_bn, batch_size=len(X),
+    ).fit(X)  # fmt: skip
+    x, nets, joined = est._format.encode(X), est._nets(), (est.discriminator_, est.classifier_)
+    assert all(batch_norms([net]) for net in joined)
+    with torch.no_grad():
+        torch.testing.assert_close(est._logits(nets, x), joined[0](x))
+        for verdict, net in zip(est._verdicts(nets, x), joined, strict=True):
+            torch.testing.assert_close(verdict, net(x))
+        for net in joined:
+            twin = copy.deepcopy(net)
+            for m in batch_norms([twin]):
+                m.train().momentum = 1.0
+            twin(x)
+            for m, kept in zip(batch_norms([twin]), batch_norms([net]), strict=True):
+                torch.testing.assert_close(m.running_mean, kept.running_mean, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(m.running_var, kept.running_var, rtol=1e-4, atol=1e-5)
