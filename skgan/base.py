@@ -200,8 +200,8 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             X = (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
         if isinstance(X, LazyImages):
             return self._validate_lazy(X, reset=reset)
-        if not reset and len(np.shape(X)) > 2:  # scikit-learn would speak of features
-            self._format.check_shape(np.asarray(X))
+        if not reset and getattr(X, "ndim", 0) > 2:  # scikit-learn would speak of features
+            self._format.check_shape(X)
         X = validate_data(
             self, X, reset=reset, dtype="numeric", allow_nd=True,
             ensure_min_samples=2 if reset else 1,

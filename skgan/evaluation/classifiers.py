@@ -76,7 +76,7 @@ def make_recipe(classifier: Any, param_grid: Any, seed: int, n_classes: int) -> 
         model = clone(estimator).set_params(**clone(params, safe=False))
         if isinstance(classifier, str):
             _try(model, n_classes)
-        elif hasattr(model, "_validate_params"):  # what scikit-learn's own begin `fit` with
+        elif hasattr(model, "_parameter_constraints"):  # scikit-learn's own begin `fit` with it
             model._validate_params()
     return Recipe(name, estimator, grid)
 

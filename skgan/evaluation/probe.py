@@ -177,8 +177,7 @@ def probe(
     _check_n_jobs(n_jobs)
     baselines = _several("baselines", baselines, BASELINES)
     named = check_extractors(extractors, baselines)
-    X, X_test = LazyImages.of(X), LazyImages.of(X_test)
-    y, y_test = _check_data(X, y, X_test, y_test)
+    X, y, X_test, y_test = _check_data(X, y, X_test, y_test)
     if {"raw", "pca"} & {*baselines} or not all(map(_allows_nan, named.values())):
         _check_finite(X=X, X_test=X_test)
     protocol = Protocol(
@@ -229,7 +228,10 @@ def _judge(
     return records, n_rows
 
 
-def _check_data(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[np.ndarray, np.ndarray]:
+def _check_data(
+    X: Any, y: Any, X_test: Any, y_test: Any
+) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+    X, X_test = LazyImages.of(X), LazyImages.of(X_test)
     check_consistent_length(X, y)
     check_consistent_length(X_test, y_test)
     y, y_test = check_labels("y", y), column_or_1d(y_test)
@@ -244,7 +246,7 @@ def _check_data(X: Any, y: Any, X_test: Any, y_test: Any) -> tuple[np.ndarray, n
             f"y_test has the class {unknown[0]!r}, which y has not; take its rows out of "
             "the test part, or add some to the training part."
         )
-    return y, y_test
+    return X, y, X_test, y_test
 
 
 def _allows_nan(extractor: Any) -> bool:
