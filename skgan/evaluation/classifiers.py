@@ -90,9 +90,13 @@ def _try(model: Any, n_classes: int) -> None:
 
 
 def folds(y: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Stratified folds of the labelled rows: 3, or as many as the smallest class has rows."""
-    n_folds = min(3, np.unique(y, return_counts=True)[1].min())
-    return StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(y, y)
+    """Stratified folds of the labelled rows."""
+    return StratifiedKFold(count_folds(y), shuffle=True, random_state=seed).split(y, y)
+
+
+def count_folds(y: np.ndarray) -> int:
+    """3, or as many as the smallest class has rows."""
+    return int(min(3, np.unique(y, return_counts=True)[1].min()))
 
 
 def score_candidates(

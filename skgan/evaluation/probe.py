@@ -25,7 +25,7 @@ from sklearn.utils import (
 from .. import LazyImages
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.labels import classes_among
-from .classifiers import SCALINGS, make_recipe
+from .classifiers import SCALINGS, count_folds, make_recipe
 from .leaks import Watch
 from .protocol import Protocol, draw_labels
 from .representations import (
@@ -302,15 +302,6 @@ def _several(name: str, given: Any, choices: tuple[str, ...], at_least: int = 0)
 def _check_choosable(protocol: Protocol) -> None:
     """Raise if some draw has too few rows to choose between candidates on them."""
     n_candidates = len(protocol.recipe.grid) * len(protocol.scalings)
-    neighbours = [params.get("n_neighbors", 1) for params in protocol.recipe.grid]
-    for draw in protocol.draws if protocol.recipe.name == "knn" else ():
-        # Of three folds two are learnt from.
-        n_rows = len(draw.rows) if n_candidates == 1 else 2 * len(draw.search_rows) // 3
-        if min(neighbours) > n_rows:
-            raise ValueError(
-                f"param_grid has no n_neighbors below {min(neighbours)}, but with "
-                f"n_labels={draw.budget!r} there are {n_rows} rows to learn from: try fewer."
-            )
     for draw in protocol.draws if n_candidates > 1 else ():
         names, counts = np.unique(protocol.y[draw.rows], return_counts=True)
         if counts.min() < 2:
@@ -319,4 +310,14 @@ def _check_choosable(protocol: Protocol) -> None:
                 f"n_labels={draw.budget!r} leaves one row of class {name!r}, too few to choose "
                 f"among {n_candidates} candidates by cross-validation; use at least 2 rows per "
                 "class, or a param_grid and a scaling of one candidate."
+            )
+    neighbours = [params.get("n_neighbors", 1) for params in protocol.recipe.grid]
+    for draw in protocol.draws if protocol.recipe.name == "knn" else ():
+        n_folds = count_folds(protocol.y[draw.search_rows])
+        learnt_from = len(draw.search_rows) * (n_folds - 1) // n_folds
+        n_rows = len(draw.rows) if n_candidates == 1 else learnt_from
+        if min(neighbours) > n_rows:
+            raise ValueError(
+                f"param_grid has no n_neighbors below {min(neighbours)}, but with "
+                f"n_labels={draw.budget!r} there are {n_rows} rows to learn from: try fewer."
             )
