@@ -48,6 +48,12 @@ def cycle_error(est, X):
     return np.square(est.reconstruct(X) - X).sum() / np.square(X - X.mean(0)).sum()
 
 
+def distance_from_the_prior(est, X):
+    """By how much the moments of X's codes differ at most from those of N(0, I)."""
+    Z = est.transform(X)
+    return max(np.abs(np.cov(Z.T) - np.eye(Z.shape[1])).max(), np.abs(Z.mean(0)).max())
+
+
 def one_step(est, X, seed=0):
     """(networks, batch, losses by role of every update) of one `_step`, in which nothing moves."""
     est.fit(X)  # for what the data teach about the format; the networks are built anew

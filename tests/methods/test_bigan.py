@@ -16,6 +16,7 @@ from skgan.nn.codes import Prior, resize
 from tests.methods.games import (
     alignment,
     cycle_error,
+    distance_from_the_prior,
     linear_encoder,
     linear_gaussian,
     linear_generator,
@@ -50,7 +51,10 @@ def small_bigan():
 # Batch norm would hide from D how far out a batch is and how wide.
 @pytest.mark.parametrize("seed", range(3))
 def test_encoder_and_generator_invert_each_other(seed):
-    """Theorem 2, on a linear Gaussian problem."""
+    """Theorem 2, on a linear Gaussian problem; and theorem 1: real rows' codes are the prior's.
+
+    Without the second, a generator that inverts an encoder which never moves would do.
+    """
     X = linear_gaussian()
     settings = LINEAR | {"norm": "none", "n_epochs": 120, "random_state": seed}
     untrained = BiGANEncoder(**(settings | {"n_epochs": 0})).fit(X)
@@ -58,6 +62,7 @@ def test_encoder_and_generator_invert_each_other(seed):
     assert recovery(untrained) < 0
     assert recovery(est) >= 0.95
     assert cycle_error(est, X) <= 0.2 < cycle_error(untrained, X)
+    assert distance_from_the_prior(est, X) <= 0.2 < 0.5 < distance_from_the_prior(untrained, X)
 
 
 def test_ali_inverts_its_generator():
