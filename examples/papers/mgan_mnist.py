@@ -179,7 +179,9 @@ def table(options):
                 for probe in PROBES for name in ("trained", "untrained")
             ]  # fmt: skip
             row += [f"{values(reports, 'trained', role, 'feature_rms').mean() / 100:.3g}"]
-            row += [f"{values(reports, 'trained', role, 'row_variance').mean():.2f}"]
+            share = values(reports, "trained", role, "row_variance").mean()
+            own_head = role in reports[0]["judged"]["trained"]
+            row += [f"{share:.2f}" if own_head else "-"]
             common.print_row(row)
         gaps = [
             values(reports, name, ROLES[1], probe) - values(reports, name, ROLES[0], probe)
