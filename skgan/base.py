@@ -206,6 +206,10 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             self, X, reset=reset, dtype="numeric", allow_nd=True,
             ensure_min_samples=2 if reset else 1,
         )  # fmt: skip
+        if X.dtype.kind not in "biuf":  # scikit-learn lets dates pass
+            raise ValueError(
+                f"X is of type {X.dtype}: pass numbers, such as X.astype('int64') for dates."
+            )
         if not reset:
             self._format.check(X)
         return X

@@ -197,6 +197,16 @@ def test_strings_and_objects(small, no_training):
             small().fit(X)
 
 
+@pytest.mark.parametrize("kind", ["datetime64[D]", "timedelta64[s]"])
+def test_dates(small, kind):
+    X = np.arange(80).reshape(20, 4).astype(kind)
+    with pytest.raises(ValueError, match=r"X is of type .*64.*int64"):
+        small().fit(X)
+    fitted = small(n_epochs=0, generator="auto", discriminator="auto")
+    with pytest.raises(ValueError, match=r"X is of type .*64.*int64"):
+        fitted.fit(X.astype("int64")).transform(X)
+
+
 @pytest.mark.parametrize("constant", [0.0, 0.3, 255.0])
 def test_constant_images_do_not_crash(small, constant):
     X = np.full((20, 8, 8), constant)
