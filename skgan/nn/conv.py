@@ -6,7 +6,8 @@ gradient, weight gradient) and, with the sides swapped, a transposed one. A dens
 convolution of single pixels. Weights, their gradients and optimizers stay float32.
 
 `HalfKernels` is for CPUs that have bfloat16 vectors but no matrix units (AVX512-BF16), where stock
-kernels are the faster ones. There gradients of weights are rounded to bfloat16.
+convolutions are as fast as products. What they are not as good at is products there, too: weight
+gradients, images of few channels, kernels as large as their map.
 
 `TiledConvolutions` is for CPUs with AVX2 alone: float32 throughout, but wide layers of 4x4 kernels
 and stride 2 take the products of `tiles.py`, which are fewer.
@@ -25,7 +26,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from .tiles import TiledWeight, Tiles
-from .windows import THIN, Packed, Windows, cpu_has_half_kernels, cpu_has_products
+from .windows import (
+    THIN,
+    KernelWindows,
+    Packed,
+    Windows,
+    cpu_has_half_kernels,
+    cpu_has_products,
+)
 
 __all__ = [
     "HalfKernels", "Products", "TiledConvolutions", "cpu_has_half_kernels", "cpu_has_products",
@@ -233,55 +241,20 @@ class Products(Bfloat16):
 
 
 class HalfKernels(Bfloat16):
-    """A context in which wide layers run on PyTorch's own bfloat16 kernels (AVX512-BF16)."""
+    """A context in which wide layers run on bfloat16 vectors (AVX512-BF16).
+
+    The two sides of a convolution are PyTorch's own kernels, all else is products. What has none,
+    and second derivatives, are as in `Products`.
+    """
+
+    def plan(self, windows, x, weight):
+        if not _is_wide(x, weight):
+            return None
+        thin = min(weight.shape[:2]) < THIN
+        return windows if thin or windows.trivial else KernelWindows(**vars(windows))
 
     def pack(self, weight):
-        return HalfWeight(weight)
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func not in LAYERS:
-            return func(*args, **kwargs or {})
-        if len(args) < 2 or not _is_wide(*args[:2]):
-            return self.stock(func, args, kwargs or {})
-        x, weight, *rest = args
-        half = _Half.apply(weight, self.packed(weight).values.view_as(weight))
-        y = func(x.to(self.dtype), half, *rest, **kwargs or {})
-        return _Keeping.apply(y, weight.detach())
-
-
-class HalfWeight:
-    """A weight in bfloat16."""
-
-    def __init__(self, weight: Tensor):
-        self.version = weight._version
-        self.values = weight.detach().bfloat16()
-
-
-class _Half(torch.autograd.Function):
-    """The weight in bfloat16, which was made before."""
-
-    @staticmethod
-    def forward(ctx, weight, half):
-        return half.view_as(half)
-
-    @staticmethod
-    def backward(ctx, g):
-        return g.float(), None
-
-
-class _Keeping(torch.autograd.Function):
-    """A layer's output, with the weight itself, to tell if it has moved."""
-
-    @staticmethod
-    def forward(ctx, y, weight):
-        ctx.save_for_backward(weight)
-        ctx.mark_dirty(y)  # not a view: activations may work in place
-        return y
-
-    @staticmethod
-    def backward(ctx, g):
-        ctx.saved_tensors  # noqa: B018 - raises if the weight has moved
-        return g, None
+        return Packed(weight)
 
 
 class TiledConvolutions(Layers):

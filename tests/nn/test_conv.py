@@ -22,7 +22,7 @@ from skgan.engine import checkpoint, runtime
 from skgan.engine.players import Players
 from skgan.nn import conv, windows
 from skgan.nn.conv import HalfKernels, Products, TiledConvolutions
-from skgan.nn.windows import Windows
+from skgan.nn.windows import KernelWindows, Windows
 from skgan.penalties import gradient_penalty
 
 ROUNDING = 2**-8  # bfloat16 keeps 8 bits; relative, of norms
@@ -91,6 +91,21 @@ def test_values_and_gradients_are_those_of_the_stock_layers(
     for a, b in zip(ours, stock, strict=True):
         assert a.shape == b.shape
         assert relative(a.float(), b) < ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("channels", "geometry", "expected"),
+    [
+        (20, (4, 2, 1, (8, 8), (4, 4)), KernelWindows),
+        (3, (4, 2, 1, (8, 8), (4, 4)), Windows),  # images
+        (20, (4, 1, 0, (4, 4), (1, 1)), Windows),  # one window is all there is
+    ],
+)
+def test_which_layers_half_kernels_leave_to_the_stock_ones(channels, geometry, expected):
+    sides, weight = Windows(*geometry), torch.zeros(24, channels, 4, 4)
+    plan = HalfKernels().plan(sides, torch.zeros(5, channels, *sides.large), weight)
+    assert type(plan) is expected and plan.small == sides.small
+    assert HalfKernels().plan(sides, torch.zeros(5, 1, 8, 8), torch.zeros(1, 1, 4, 4)) is None
 
 
 def test_output_padding_bias_and_dense_layers(bfloat16):
@@ -467,6 +482,7 @@ def test_real_products_equal_those_by_way_of_float32(monkeypatch):
     results = []
     for has, target in itertools.product((True, False), (None, out)):
         monkeypatch.setattr(windows, "cpu_has_products", lambda has=has: has)
+        monkeypatch.setattr(windows, "cpu_has_half_kernels", lambda: False)
         results.append(windows.product(a, b, out=target).float().clone())
     exact = a.double() @ b.double()
     assert all(relative(r.double(), exact) < ROUNDING for r in results)
