@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from . import settings
-from .data.arrays import ArraySource, learn_format
+from .data.arrays import ArraySource, check_numeric, learn_format
 from .data.sources import LazyImages
 from .engine import callbacks, checkpoint
 from .engine.checkpoint import Checkpoints
@@ -206,10 +206,7 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             self, X, reset=reset, dtype="numeric", allow_nd=True,
             ensure_min_samples=2 if reset else 1,
         )  # fmt: skip
-        if X.dtype.kind not in "biuf":  # scikit-learn lets dates pass
-            raise ValueError(
-                f"X is of type {X.dtype}: pass numbers, such as X.astype('int64') for dates."
-            )
+        check_numeric(X)
         if not reset:
             self._format.check(X)
         return X

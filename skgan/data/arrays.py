@@ -188,6 +188,14 @@ class Subset:
         return self.source.batches(self.rows[r] for r in rows)
 
 
+def check_numeric(X: np.ndarray) -> None:
+    """Raise for dates, which scikit-learn lets pass."""
+    if X.dtype.kind not in "biuf":
+        raise ValueError(
+            f"X is of type {X.dtype}: pass numbers, such as X.astype('int64') for dates."
+        )
+
+
 def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> DataFormat:
     """Work out how X is to be read.
 
