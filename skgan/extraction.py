@@ -165,7 +165,9 @@ class FeatureExtraction(TransformerMixin):
 
         It maps a tensor of rows in the units of X, images as (n, c, h, w), to the features
         (n, n_features_out_) that `transform` gives. It is a copy on the CPU, in eval mode, made of
-        PyTorch's own layers in float32: training it leaves the estimator as it is.
+        PyTorch's own layers in float32: training it leaves the estimator as it is. Columns of a
+        table are standardised in float64, as in `transform`; `as_module().float()` is for devices
+        that have none (MPS).
         """
         module = copied(self._extractor(self._nets()))
         shift, scale = self._format.scaling()
