@@ -122,7 +122,8 @@ class _Output(torch.autograd.Function):
     @staticmethod
     def forward(ctx, box, *stand_ins):
         ctx.n = len(stand_ins)
-        return box.pop()
+        value = box.pop()
+        return value.new_empty(0).set_(value)  # never a view: activations may work in place
 
     @staticmethod
     def backward(ctx, g):

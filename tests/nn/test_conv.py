@@ -126,6 +126,30 @@ def test_output_padding_bias_and_dense_layers(bfloat16):
             assert relative(a.float(), b) < 2 * ROUNDING  # the bias is rounded as well
 
 
+@pytest.mark.parametrize(
+    ("function", "shapes", "geometry"),
+    [
+        (F.conv2d, [(3, 20, 8, 8), (24, 20, 4, 4)], {"stride": 2, "padding": 1}),
+        (F.conv2d, [(3, 20, 4, 4), (24, 20, 4, 4)], {}),
+        (F.conv2d, [(3, 20, 8, 8), (24, 20, 1, 1)], {}),
+        (F.conv_transpose2d, [(3, 20, 4, 4), (20, 24, 4, 4)], {"stride": 2, "padding": 1}),
+        (F.linear, [(4, 600), (500, 600)], {}),
+    ],
+)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_activations_may_work_in_place(bfloat16, function, shapes, geometry, channels_last):
+    def layer(x, weight):
+        if channels_last and x.ndim == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return F.leaky_relu(function(x, weight, **geometry), 0.25, inplace=True)
+
+    # All negative: a sign that rounding turns would change a gradient altogether.
+    x, weight = (rounded(*shape).abs() for shape in shapes)
+    stock, ours = both(bfloat16, layer, x, -weight)
+    for a, b in zip(ours, stock, strict=True):
+        assert relative(a.float(), b) < 2 * ROUNDING
+
+
 @pytest.mark.parametrize("up", [False, True])
 def test_gathering_in_parts_changes_nothing(up, monkeypatch):
     torch.manual_seed(0)
