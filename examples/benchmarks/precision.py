@@ -7,7 +7,7 @@ For each seed DCGANDiscriminatorFeatures trains on the same MNIST images in floa
 bfloat16, from the same initial weights and for as many epochs, and so does an untrained network
 (0 epochs). A linear SVM then learns from 10 and from 100 labels a class. CPUs without matrix
 units compute bfloat16 by way of float32, with the same rounding, more slowly; those with
-AVX512-BF16 have kernels of their own for it, which round gradients of weights as well.
+AVX512-BF16 have kernels of their own for it, whose rounding is another one.
 
 Each seed is one file in examples/papers/results; those that are there are not run again.
 """
