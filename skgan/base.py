@@ -4,51 +4,72 @@ import contextlib
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, _clone_parametrized
-from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from . import settings
 from .data.arrays import ArraySource, check_numeric, learn_format
 from .data.sources import LazyImages
-from .engine import callbacks, checkpoint
+from .engine import checkpoint, reporting
 from .engine.checkpoint import Checkpoints
 from .engine.identity import identity
 from .engine.loop import n_batches
-from .engine.players import Penalty
 from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
-from .nn.heads import Extractor
+from .nn import joined
+from .nn.extractors import Extractor
+from .parameters import (
+    CheckpointParameters,
+    ImageParameters,
+    RuntimeParameters,
+    TrainingParameters,
+)
 from .persistence import pack_state, unpack_state, write
-from .settings import check_epochs_left, check_settings, resolve_epochs
+from .sampling import Sampling
+from .settings import check_epochs_left, resolve_epochs
 from .training import Training
-from .utils.checks import check_number
 from .utils.modules import settle
-from .utils.seeds import stream
+from .utils.parameters import parameters
 from .version import __version__
 
 
-class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metaclass=ABCMeta):
-    """Training in `fit`, features in `transform`. Methods supply the hooks and nothing else.
+class WholeNetwork:
+    """A fitted attribute: a branch of a trunk and the layers below it, as one network.
 
-    A class lists its parameters in `__init__` and stores them; `_critics` names the roles that
-    tell real rows from generated ones.
+    What is kept with the estimator is the branch alone, so that shared layers are kept once.
     """
 
-    _critics: ClassVar[tuple[str, ...]] = ("discriminator",)
-    # Where a role's network is kept, if not in the attribute "<role>_".
-    _kept_in: ClassVar[Mapping[str, str]] = {}
+    def __init__(self, text: str):
+        self.__doc__ = text
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.role, self.kept = name.removesuffix("_"), f"_{name.removesuffix('_')}_branch_"
+
+    def __get__(self, estimator: Any, owner: type | None = None) -> Any:
+        if estimator is None:
+            return self
+        return getattr(estimator._nets(), self.role).eval()
+
+
+@parameters
+class BaseGAN(
+    ImageParameters, TrainingParameters, CheckpointParameters, RuntimeParameters,
+    reporting.CallbackSupport, FeatureExtraction, Sampling, BaseEstimator, metaclass=ABCMeta,
+):  # fmt: skip
+    """Training in `fit`, features in `transform`. Methods supply the hooks and nothing else.
+
+    Attributes
+    ----------
+    n_features_out_ : int
+        Number of features.
+    """
 
     # ---------------------------------------------------------------- hooks of a method
-
-    def _check(self) -> None:
-        """Raise for bad values among the method's own parameters."""
 
     @abstractmethod
     def _build(self, shape: tuple[int, ...], rng: torch.Generator) -> dict[str, nn.Module]:
@@ -69,21 +90,29 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
     def _extractor(self, nets: Any) -> Extractor:
         """The module behind `transform`: rows as the networks see them -> features (n, k)."""
 
-    def _decode(self, nets: Any, z: Tensor) -> Tensor:
-        """Rows from z, of the shape that the networks see."""
-        return nets.generator(z)
+    def _share_held_out(self) -> float:
+        """The share of the samples in `fit` that is kept out of training, and diagnosed."""
+        return 0.0
 
-    def _penalties(self) -> dict[str, Penalty]:
-        """Penalties that are added to a critic's loss, by role."""
+    def _diagnose(self, nets: Any, batches: Iterator[Tensor]) -> dict[str, float]:
+        """What is logged of the samples that are kept out of training."""
         return {}
 
+    def _keeps_statistics(self) -> tuple[str, ...]:
+        """Roles whose batch-norm statistics stay as training leaves them."""
+        return ()
+
+    def _as_trained(self, nets: dict[str, Any], rng: torch.Generator) -> SimpleNamespace:
+        """The networks as `_step` sees them."""
+        return SimpleNamespace(**nets)
+
     def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray | None]:
-        """The rows of X to train on, and indices of their classes if labels play a part."""
+        """The samples of X to train on, and indices of their classes if labels play a part."""
         return X, None
 
     # ---------------------------------------------------------------- fit
 
-    @callbacks.with_callbacks
+    @reporting.with_callbacks
     @with_gradients
     def fit(self, X, y=None):
         """Train the networks on X.
@@ -106,7 +135,6 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
             If a loss or weight stops being finite. An earlier fit is kept.
         """
         with self._keeping_earlier_fit():
-            check_settings(self)
             self._check()
             state = getattr(self, "_training", None) if self.warm_start else None
             source = self._source(X, y, going_on=state is not None)
@@ -119,12 +147,12 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
                 same = identity(self, source.fingerprint(), n_epochs, __version__, state)
                 checkpoints = Checkpoints(self.checkpoint_dir, same, self.checkpoint_keep)
                 state = checkpoints.find(self.resume, n_epochs, instead=state)
-            training = Training(self, source, state, getattr(self, "validation_fraction", 0.0))
+            training = Training(self, source, state, self._share_held_out())
             training.run(n_epochs, self.lr_decay, checkpoints)
             self._keep(training if self.warm_start else None)
         return self
 
-    @callbacks.with_callbacks
+    @reporting.with_callbacks
     @with_gradients
     def partial_fit(self, X, y=None):
         """Train for one pass over these rows, after those of earlier calls.
@@ -144,16 +172,15 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         self
         """
         with self._keeping_earlier_fit():
-            check_settings(self)
             self._check()
             state = getattr(self, "_training", None)
             if state is None and hasattr(self, "_roles"):
                 # What a plain fit leaves: networks, without the optimizers' memory.
                 state = checkpoint.from_networks(
-                    vars(self._nets()), self.history_, self._seed, self.n_steps_
+                    self._kept_nets(), self.history_, self._seed, self.n_steps_
                 )
             source = self._source(X, y, going_on=state is not None)
-            earlier = vars(self._nets()).values() if state is not None else ()
+            earlier = self._kept_nets().values() if state is not None else ()
             training = Training(self, source, state)
             training.run(len(training.history) + 1, None, earlier=earlier)
             self._keep(training)
@@ -177,11 +204,6 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
         self.__dict__.pop("_training", None)
         if training is not None:
             self._training = checkpoint.encode(training.state())
-
-    def _draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
-        """n draws from the prior; (n, 0) in a game that has none."""
-        prior = settings.prior_of(self)
-        return torch.empty(n, 0) if prior is None else prior.draw(n, rng, component)
 
     @contextlib.contextmanager
     def _keeping_earlier_fit(self) -> Iterator[None]:
@@ -224,71 +246,23 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
 
     # ---------------------------------------------------------------- use
 
-    def _nets(self) -> SimpleNamespace:
+    def _kept_nets(self) -> dict[str, nn.Module]:
+        """The fitted networks by role, as they are kept and trained."""
         check_is_fitted(self)
         settings.check_use(self)
-        return SimpleNamespace(**{role: getattr(self, self._place(role)) for role in self._roles})
+        return {role: getattr(self, self._place(role)) for role in self._roles}
+
+    def _nets(self) -> SimpleNamespace:
+        """The fitted networks by role, from samples to their output."""
+        return SimpleNamespace(**joined(self._kept_nets()))
 
     def _place(self, role: str) -> str:
-        return self._kept_in.get(role, f"{role}_")
+        """The attribute that keeps the network of a role."""
+        whole = getattr(type(self), f"{role}_", None)
+        return whole.kept if isinstance(whole, WholeNetwork) else f"{role}_"
 
     def _device(self) -> torch.device:
-        return next(getattr(self, self._place(self._roles[0])).parameters()).device
-
-    @torch.no_grad()
-    def _generate(self, n_samples: int, random_state, component: int | None) -> Tensor:
-        nets = self._nets()
-        check_number("n_samples", n_samples, low=1, integer=True)
-        settings.check_component(self, component)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        rng = stream(seed, "sample")
-        z = self._draw(n_samples, rng, component).to(self._device())
-        return torch.cat([self._decode(nets, part).float().cpu() for part in z.split(512)])
-
-    @available_if(settings.has_prior)
-    def sample(self, n_samples=1, random_state=None, *, component=None):
-        """Generated rows, in the layout, value range and (for uint8) type of the X of `fit`.
-
-        Parameters
-        ----------
-        n_samples : int
-        random_state : None, int or RandomState
-            Of the draws from the prior.
-        component : None or int
-            One value of the prior's (first) categorical part for all rows: one generator of a
-            mixture, or one category. None draws it.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, ...)
-        """
-        x = self._generate(n_samples, random_state, component)  # raises if nothing is fitted
-        return self._format.decode(x)
-
-    @available_if(settings.has_prior)
-    def sample_images(self, n_samples=1, random_state=None, *, component=None):
-        """Generated images for display: float32 (n_samples, c, h, w) in [0, 1].
-
-        Parameters
-        ----------
-        n_samples : int
-        random_state : None, int or RandomState
-        component : None or int
-            As in `sample`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, c, h, w)
-
-        Raises
-        ------
-        ValueError
-            If the estimator was fitted on a table.
-        """
-        x = self._generate(n_samples, random_state, component)
-        if x.ndim != 4:
-            raise ValueError("this estimator was fitted on a table: it has no images to show.")
-        return ((x + 1) / 2).clamp(0, 1).numpy()
+        return next(p for net in self._kept_nets().values() for p in net.parameters()).device
 
     def save(self, path) -> None:
         """Keep this estimator in one file of JSON and tensors, without pickle.

@@ -2,30 +2,81 @@
 
 At its best for given generators, D(x) = p_r(x) / (p_r(x) + p_g(x)) (Goodfellow et al. 2014,
 proposition 1), so alpha(x) = p_g(x) / p_r(x) = exp(-logit) (corollary 1). Corollary 2: wherever
-there are real rows alpha has to be constant, or modes collapse.
+there are real samples alpha has to be constant, or modes collapse.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
-from .settings import estimates_a_ratio
+from .parameters import Checked
+from .utils.checks import check_number
+from .utils.parameters import parameters
 
 
-class DensityRatioMixin:
-    """Games whose discriminator gives a density ratio: the hook `_logits` is D's logit of rows."""
+def _estimates_a_ratio(estimator: Any) -> bool:
+    """For `available_if`: whether D's logit is log p_r / p_g in this game."""
+    why = estimator._no_ratio()
+    if why:
+        raise AttributeError(f"with {why} the discriminator gives no density ratio.")
+    return True
 
-    # Of BaseGAN, beside which this stands.
-    _apply: Callable[..., Any]
+
+@parameters
+class DensityRatioMixin(Checked):
+    """Games with a discriminator that judges samples: the hook `_logits` is its logit.
+
+    Parameters
+    ----------
+    validation_fraction : float
+        Share of the samples in `fit`, in [0, 1), that is kept out of training. `history_` then
+        follows the density ratio on these samples ("alpha_mean", "alpha_cv"). It has to be 0 where
+        the discriminator gives no density ratio.
+    """
+
+    validation_fraction: float = 0.0
+
+    # Of BaseGAN, with which this is combined.
+    _apply: ClassVar[Any]
+
+    def _check(self) -> None:
+        fraction = self.validation_fraction
+        check_number("validation_fraction", fraction, low=0, high=1, open_high=True)
+        super()._check()
+        if fraction and self._no_ratio():
+            raise ValueError(
+                f"validation_fraction={fraction!r} must be 0 here: with {self._no_ratio()} the "
+                "discriminator gives no density ratio."
+            )
+
+    def _no_ratio(self) -> str:
+        """The setting that keeps D's logit from being log p_r / p_g; "" where it is."""
+        return ""
+
+    def _share_held_out(self) -> float:
+        return self.validation_fraction
 
     def _logits(self, nets: Any, x: Tensor) -> Tensor:
+        """D's logit of samples, (n,) or (n, 1)."""
         raise NotImplementedError
 
-    @available_if(estimates_a_ratio)
+    def score_samples(self, X):
+        """D's logit of every sample: large where D takes it for real.
+
+        Parameters
+        ----------
+        X : array-like, as in `fit`
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+        """
+        return self._apply(lambda nets: lambda x: self._logits(nets, x).flatten(), X)
+
+    @available_if(_estimates_a_ratio)
     def density_ratio(self, X):
         """alpha(x) = p_g(x) / p_r(x), as the discriminator estimates it: exp(-logit).
 
@@ -39,14 +90,14 @@ class DensityRatioMixin:
         Returns
         -------
         ndarray of shape (n,), float64
-            1 where the discriminator cannot tell; large where generated rows are more frequent.
+            1 where the discriminator cannot tell; large where generated samples are more frequent.
         """
         logits = self._apply(lambda nets: lambda x: self._logits(nets, x).flatten(), X)
         return alpha(torch.as_tensor(logits)).numpy(force=True)
 
     @torch.no_grad()
     def _diagnose(self, nets: Any, batches: Any) -> dict[str, float]:
-        """Mean and coefficient of variation of alpha over rows that training never sees.
+        """Mean and coefficient of variation of alpha over samples that are kept out of training.
 
         The networks are in training mode, as the game plays them: batch norm by the batch.
         """

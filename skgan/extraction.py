@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .data.arrays import ArraySource
 from .engine import runtime
-from .nn.heads import ScaledExtractor
+from .nn.extractors import ScaledExtractor
 from .settings import resolve_transform_batch_size, use_after_fit
 from .utils.files import replacing
 from .utils.modules import copied
@@ -153,11 +153,15 @@ class FeatureExtraction(TransformerMixin):
             _check_feature_names_in(self, input_features)
         return np.asarray(self._extractor(nets).feature_names(), dtype=object)
 
-    def _head_weight(self, where: str) -> np.ndarray:
-        """`head_weight_` of those that have one; an AttributeError says `where` it exists."""
+    @property
+    def head_weight_(self) -> np.ndarray:
+        """Weights (n_outputs, n_features_out_) of the head that reads these features."""
         weight = self._features().head_weight()
         if weight is None:
-            raise AttributeError(f"head_weight_ exists only where {where}.")
+            raise AttributeError(
+                "head_weight_ exists only where transform returns exactly what one head reads, "
+                "such as with layers=-1, pool_grid=None, or with the features of a single head."
+            )
         return weight.numpy(force=True)
 
     def as_module(self) -> nn.Module:

@@ -1,7 +1,7 @@
-"""Penalties on critics: functions (critic, real, fake, rng) -> scalar.
+"""Penalties on critics, functions of the critic and its inputs that return a scalar.
 
-`real` and `fake` are tuples: the inputs of the critic's two passes, so that joint critics
-D(x, z) are penalised in all their inputs. The engine adds a penalty to the critic's loss.
+`real` and `generated` are tuples: the inputs of the critic's two passes, so that critics of pairs
+D(x, z) are penalised in all their inputs.
 """
 
 from collections.abc import Callable
@@ -13,24 +13,29 @@ Inputs = tuple[Tensor, ...]
 Critic = Callable[..., Tensor]
 
 
-def _gradient_norm(critic: Critic, inputs: Inputs) -> Tensor:
-    """|| grad D(inputs) ||_2 per row, shape (n,), with a graph behind it."""
+def _squared_gradient(critic: Critic, inputs: Inputs) -> Tensor:
+    """|| grad D(inputs) ||^2 of every sample, shape (n,), as part of the graph."""
+    inputs = tuple(x.detach().requires_grad_() for x in inputs)
     gradients = torch.autograd.grad(critic(*inputs).sum(), inputs, create_graph=True)
-    flat = torch.cat([g.flatten(1) for g in gradients], dim=1)
-    # The root has no derivative at zero, where a constant critic sits.
-    return (flat.square().sum(1) + 1e-12).sqrt()
+    return torch.cat([g.flatten(1) for g in gradients], dim=1).square().sum(1)
 
 
 def gradient_penalty(
-    critic: Critic, real: Inputs, fake: Inputs, rng: torch.Generator, *, weight: float = 10.0
+    critic: Critic, real: Inputs, generated: Inputs, e: Tensor, *, weight: float = 10.0
 ) -> Tensor:
-    """weight * E (|| grad D(x^) ||_2 - 1)^2, x^ = e x + (1 - e) G(z), e ~ U(0, 1).
+    """weight * E (|| grad D(x^) ||_2 - 1)^2, x^ = e x + (1 - e) G(z), with e (n,) from U(0, 1).
 
     Gulrajani et al. 2017 (arXiv 1704.00028).
     """
-    e = torch.rand(len(real[0]), generator=rng, dtype=torch.float32).to(real[0].device)
     mixed = []
-    for x, g in zip(real, fake, strict=True):
+    for x, g in zip(real, generated, strict=True):
         share = e.view(-1, *[1] * (x.ndim - 1))
-        mixed.append((share * x + (1 - share) * g).detach().requires_grad_())
-    return weight * (_gradient_norm(critic, tuple(mixed)) - 1).square().mean()
+        mixed.append(share * x + (1 - share) * g)
+    # The root has no derivative at zero, where a constant critic sits.
+    norm = (_squared_gradient(critic, tuple(mixed)) + 1e-12).sqrt()
+    return weight * (norm - 1).square().mean()
+
+
+def zero_centred_penalty(critic: Critic, inputs: Inputs, *, weight: float) -> Tensor:
+    """weight / 2 * E || grad D(x) ||^2: R1 where x is real (Mescheder et al. 2018, sec. 4.1)."""
+    return weight / 2 * _squared_gradient(critic, inputs).mean()

@@ -1,7 +1,7 @@
-"""What an estimator with an encoder and a generator can do besides: codes to rows, and back."""
+"""What an estimator with an encoder and a generator can do: samples from codes, and back."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,10 +10,10 @@ from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from .nn import EncoderFeatures
-from .nn.codes import OUTPUTS, Prior
-from .nn.heads import Extractor
-from .settings import prior_of
+from .nn.codes import OUTPUTS
+from .parameters import EncoderParameters, LayerParameters
 from .utils.checks import check_choice
+from .utils.parameters import parameters
 
 
 def _gives_codes(estimator: Any) -> bool:
@@ -21,47 +21,49 @@ def _gives_codes(estimator: Any) -> bool:
         return True
     raise AttributeError(
         f"inverse_transform needs output='latent', but output={estimator.output!r}: the generator "
-        "turns codes into rows, not other features."
+        "turns codes into samples, not other features."
     )
 
 
-class ReconstructionMixin:
-    """Rows from codes, and rows by way of their codes.
+@parameters
+class ReconstructionMixin(EncoderParameters, LayerParameters):
+    """Samples from codes, and samples by way of their codes.
 
-    Methods that mix it in have an `encoder`, a `generator`, and the hook `_encode(nets, x)` that
-    gives the code of rows without noise.
+    Methods with it have an encoder, a generator, and the hook `_encode(nets, x)` that gives the
+    codes of samples without noise.
+
+    Parameters
+    ----------
+    output : {"penultimate", "latent", "layers"}
+        What `transform` returns of the encoder: its penultimate layer (of a user-supplied encoder:
+        the input of the linear map or convolution that runs last), the code E(x), or the layers
+        that the next four parameters choose.
     """
 
-    # Of BaseGAN, beside which this stands.
-    _nets: Callable[[], Any]
-    _decode: Callable[[Any, Tensor], Tensor]
-    _apply: Callable[..., Any]
-    _device: Callable[[], torch.device]
-    _format: Any
-    _extractor: Callable[[Any], Extractor]
-    output: str
-    layers: Any
-    tap: str
-    pool_grid: int | None
-    pool: str
+    output: str = "penultimate"
+
+    _instead_of_sample = ": use reconstruct, or inverse_transform of codes with output='latent'"
+
+    # Of BaseGAN, with which this is combined.
+    _nets: ClassVar[Any]
+    _decode: ClassVar[Any]
+    _apply: ClassVar[Any]
+    _device: ClassVar[Any]
+    _format: ClassVar[Any]
+    _extractor: ClassVar[Any]
+
+    def _check(self) -> None:
+        check_choice("output", self.output, OUTPUTS)
+        super()._check()
 
     def _encode(self, nets: Any, x: Tensor) -> Tensor:
         raise NotImplementedError
-
-    def _prior(self) -> Prior:
-        prior = prior_of(self)
-        assert prior is not None
-        return prior
-
-    def _check_features(self) -> None:
-        """Raise for bad values among the parameters that say what `transform` returns."""
-        check_choice("output", self.output, OUTPUTS)
 
     def _encoder_features(
         self, encoder: nn.Module, names: list[str], code: Callable[[Tensor], Tensor],
         shape: tuple[int, ...],
     ) -> EncoderFeatures:  # fmt: skip
-        """The extractor of an encoder that sees rows of `shape`."""
+        """The extractor of an encoder that sees samples of `shape`."""
         taps = {
             "layers": self.layers, "tap": self.tap, "pool_grid": self.pool_grid,
             "pool": self.pool, "input_shape": shape,
@@ -71,7 +73,7 @@ class ReconstructionMixin:
     @available_if(_gives_codes)
     @torch.no_grad()
     def inverse_transform(self, X):
-        """G(z): rows that the generator makes of codes.
+        """G(z): the samples that the generator makes of codes.
 
         Only with output="latent".
 
@@ -99,7 +101,7 @@ class ReconstructionMixin:
         return self._format.decode(torch.cat(rows))
 
     def reconstruct(self, X):
-        """G(E(x)): every row by way of its code.
+        """G(E(x)): every sample by way of its code.
 
         Parameters
         ----------
@@ -114,7 +116,7 @@ class ReconstructionMixin:
         return self._format.decode(torch.as_tensor(rows))
 
     def score_samples(self, X):
-        """Minus the mean squared error of every row's reconstruction: low for unusual rows.
+        """Minus the mean squared error of every sample's reconstruction: low for unusual samples.
 
         In the units of the networks: images in [-1, 1], standardised columns.
 

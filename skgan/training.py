@@ -12,10 +12,11 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from .data.arrays import ArraySource, Subset
-from .engine import batchnorm, callbacks, checkpoint, processes, runtime
+from .engine import batchnorm, checkpoint, processes, reporting, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, interrupts, split_rows, train
 from .engine.players import Players
+from .nn import joined
 from .utils.seeds import global_state_from, stream
 
 
@@ -45,19 +46,18 @@ class Training:
         self.seed = processes.from_first(seed)
         rng = torch.Generator().manual_seed(self.seed)
         nets = estimator._build(source.format.shape, rng)
-        # Layers of a network that a user brought may draw from the global random state.
-        self.brought = not all(hasattr(net, "recipe") for net in nets.values())
+        # Layers of user-supplied networks may draw from the global random state.
+        self.user_supplied = not all(hasattr(net, "recipe") for net in nets.values())
         self.precision = runtime.resolve_precision(estimator.precision, self.device, nets.values())
         self.arithmetic = runtime.arithmetic(self.precision, self.device, nets.values())
-        self.features = estimator._extractor(SimpleNamespace(**nets))  # raises for bad layers
+        # Raises for layers that the networks do not have.
+        self.features = estimator._extractor(SimpleNamespace(**joined(nets)))
         if processes.rank():
             # Equal weights, noise of its own.
             rng = stream(self.seed, f"process {processes.rank()}")
         self.players = Players(
             {role: net.to(self.device) for role, net in nets.items()},
             functools.partial(_make_optimizer, estimator),  # not a method: no cycle of references
-            critics=estimator._critics,
-            penalties=estimator._penalties(),
             clip_grad_norm=estimator.clip_grad_norm,
             ema_decay=estimator.ema_decay,
             rng=rng,
@@ -90,7 +90,7 @@ class Training:
         """Train until `n_epochs` are done in all, then set the estimator's fitted attributes."""
         e, history = self.estimator, self.history
         finish = functools.partial(self.finish, list(earlier))
-        report = callbacks.Report(e, self.source.X, n_epochs - len(history), finish)
+        report = reporting.Report(e, self.source.X, n_epochs - len(history), finish)
 
         def after_epoch() -> bool:
             history[-1] |= self._diagnose()
@@ -104,10 +104,11 @@ class Training:
 
         plan = Plan(
             n_epochs, e.batch_size, lr_decay, self.device, self.arithmetic, e.verbose,
-            type(e).__name__, global_noise=self.brought,
+            type(e).__name__, global_noise=self.user_supplied,
         )  # fmt: skip
         draw = functools.partial(e._draw, rng=self.players.rng)
-        nets = SimpleNamespace(**self.players.nets, features=self.features)
+        whole = joined(self.players.nets) | {"features": self.features}
+        nets = e._as_trained(whole, self.players.rng)
         if checkpoints and len(history) < n_epochs:
             checkpoints.open()
         with interrupts(e.on_interrupt) as interrupted:
@@ -125,11 +126,11 @@ class Training:
         rows = split_rows(np.arange(len(self.held_out)), self.estimator.batch_size)
         batches = (x.to(self.device) for x in self.held_out.batches(rows))
         with self.arithmetic, self.players.looking_on(), self._noise_of_layers():
-            return self.estimator._diagnose(SimpleNamespace(**self.players.nets), batches)
+            return self.estimator._diagnose(SimpleNamespace(**joined(self.players.nets)), batches)
 
     def _noise_of_layers(self) -> contextlib.AbstractContextManager[None]:
         """Outside of steps: layers of brought networks that draw, draw by the seed."""
-        if not self.brought:
+        if not self.user_supplied:
             return contextlib.nullcontext()
         return global_state_from(torch.Generator().manual_seed(self.seed + len(self.history)))
 
@@ -158,11 +159,8 @@ class Training:
         They go on from those of the networks in `earlier`, if there are any.
         """
         e = self.estimator
-        # In a game without critics `bn_stats` speaks of all networks.
-        running = getattr(e, "bn_stats", "real") == "running"
-        keep = (e._critics or tuple(nets)) if running else ()
-        measured = [i for i, role in enumerate(nets) if role not in keep]
-        namespace = SimpleNamespace(**nets)
+        measured = [i for i, role in enumerate(nets) if role not in e._keeps_statistics()]
+        namespace = SimpleNamespace(**joined(nets))
         rng = stream(self.seed, "batch norm")
 
         def run(x: Tensor) -> None:

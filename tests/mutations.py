@@ -194,7 +194,7 @@ def one_optimizer_for_both_losses():
 
 
 def null_and_row_space_swapped():
-    from skgan.nn.shared import JoinedFeatures
+    from skgan.nn.trunk import JoinedFeatures
 
     start = JoinedFeatures.__init__
     other = {None: None, "null": "row", "row": "null"}
@@ -202,7 +202,7 @@ def null_and_row_space_swapped():
 
 
 def weights_cast_once_and_for_all():
-    from skgan.nn.conv import Packed, Products
+    from skgan.nn.kernels.conv import Packed, Products
 
     def packed(self, weight):
         if weight not in self._packed:
@@ -213,7 +213,7 @@ def weights_cast_once_and_for_all():
 
 
 def phases_with_their_taps_unreversed():
-    from skgan.nn.windows import Packed
+    from skgan.nn.kernels.windows import Packed
 
     phases = Packed.phases
 

@@ -11,17 +11,20 @@ ROOT = Path(__file__).parents[1]
 
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
-    "methods": "skgan.base skgan.density skgan.classification skgan.reconstruction skgan.nn "
-    "skgan.losses skgan.penalties torch numpy",
+    "methods": "skgan.base skgan.critics skgan.density skgan.classification skgan.reconstruction "
+    "skgan.parameters skgan.nn skgan.losses skgan.penalties torch numpy",
     "classification": "torch numpy sklearn",
-    "reconstruction": "skgan.settings skgan.nn torch numpy sklearn",
-    "density": "skgan.settings numpy torch sklearn",
-    "base": "skgan.settings skgan.training skgan.extraction skgan.engine skgan.data "
-    "skgan.persistence skgan.nn skgan.version torch numpy sklearn joblib",
+    "reconstruction": "skgan.parameters skgan.nn torch numpy sklearn",
+    "density": "skgan.parameters numpy torch sklearn",
+    "critics": "skgan.parameters skgan.penalties skgan.engine torch",
+    "base": "skgan.parameters skgan.settings skgan.training skgan.extraction skgan.sampling "
+    "skgan.engine skgan.data skgan.persistence skgan.nn skgan.version torch numpy sklearn",
+    "sampling": "skgan.settings skgan.nn torch sklearn",
     "extraction": "skgan.settings skgan.engine skgan.data skgan.nn numpy torch sklearn",
-    "training": "skgan.settings skgan.engine skgan.data numpy torch sklearn",
-    "settings": "skgan.engine skgan.nn torch",
-    "engine": "skgan.losses skgan.penalties numpy torch tqdm",
+    "training": "skgan.engine skgan.data skgan.nn numpy torch sklearn",
+    "parameters": "skgan.engine skgan.nn",
+    "settings": "",
+    "engine": "numpy torch tqdm",
     "nn": "torch",
     "losses": "torch",
     "penalties": "torch",
@@ -36,8 +39,8 @@ ROOMS = {
 # scikit-learn's callbacks are met in one thin module; so is what arithmetic networks run in.
 EXCEPTIONS = {
     "skgan/nn/specs.py": "sklearn.base",
-    "skgan/engine/callbacks.py": "sklearn.callback",
-    "skgan/engine/runtime.py": "skgan.nn.conv",
+    "skgan/engine/reporting.py": "sklearn.callback",
+    "skgan/engine/runtime.py": "skgan.nn.kernels",
 }
 # These know skgan by its public modules only; what else they import is their own business.
 OUTER = {"evaluation", "inspection", "tools", "examples"}

@@ -51,7 +51,7 @@ BAD = {
     "pool": ["min"],
     "pool_grid": [0, 2.5],
     "n_critic": [0],
-    "n_generator": [0, 1.5],
+    "generator_steps": [0, 1.5],
     "gp_weight": [-1],
     "fm_weight": ["x"],
     "layers": [[9], "first", [], 1.5, None],
@@ -339,15 +339,15 @@ def test_dropout_in_a_brought_module_follows_the_seed(small, digits, tmp_path):
                for e in fits)  # fmt: skip
 
 
-@pytest.mark.parametrize("n_generator", [1, 2])
-def test_spectral_norm_in_a_brought_generator(small, n_generator):
+@pytest.mark.parametrize("generator_steps", [1, 2])
+def test_spectral_norm_in_a_brought_generator(small, generator_steps):
     rng, spectral = torch.Generator().manual_seed(0), nn.utils.parametrizations.spectral_norm
     layers = [nn.Linear(4, 16), nn.Linear(16, 4)]
     for layer in layers:
         nn.init.normal_(layer.weight, 0, 3, generator=rng)
     est = small(
         generator=nn.Sequential(spectral(layers[0]), nn.ReLU(), spectral(layers[1])),
-        discriminator="mlp", latent_dim=4, n_epochs=30, lr=5e-3, n_generator=n_generator,
+        discriminator="mlp", latent_dim=4, n_epochs=30, lr=5e-3, generator_steps=generator_steps,
     ).fit(np.random.default_rng(0).normal(size=(64, 4)))  # fmt: skip
     for i in (0, 2):
         assert torch.linalg.matrix_norm(est.generator_[i].weight.detach(), 2) < 1.3

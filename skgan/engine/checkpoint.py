@@ -79,7 +79,7 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
         optimizer.load_state_dict({"state": slots, "param_groups": groups})
     players.n_updates = dict(state["n_updates"])
     players.n_steps = state["n_steps"]
-    players.settle_buffers()
+    players.buffers.settle()
     return state["seed"]
 
 

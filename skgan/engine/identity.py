@@ -12,11 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-# What may differ between a checkpoint and the fit that goes on from it.
-FREE = (
-    "n_epochs", "verbose", "device", "transform_batch_size", "checkpoint_dir", "checkpoint_every",
-    "checkpoint_keep", "resume", "on_interrupt", "warm_start",
-)  # fmt: skip
+from ..utils.parameters import names_of
 
 
 def identity(
@@ -35,7 +31,8 @@ def identity(
     state : bytes or None
         What a warm start goes on from.
     """
-    p = {k: v for k, v in estimator.get_params(deep=False).items() if k not in FREE}
+    free = names_of(estimator, "free")
+    p = {k: v for k, v in estimator.get_params(deep=False).items() if k not in free}
     if p["lr_decay"] is not None:
         p["n_epochs"] = n_epochs  # the schedule depends on the total
     described = {k: describe(v) for k, v in sorted(p.items())}

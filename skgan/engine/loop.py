@@ -44,6 +44,8 @@ class Batch:
         Draws from the prior.
     normal, uniform : callable (*shape) -> Tensor
         Noise from N(0, 1) and from U(0, 1).
+    log : callable (**tensors)
+        Adds the means of tensors, by name, to what becomes this epoch's row of `history_`.
     y : int64 Tensor (n,) or None
         Indices of the rows' classes, -1 where there is no label; None in a game without labels.
     """
@@ -54,6 +56,7 @@ class Batch:
     latent: Callable[..., Tensor]
     normal: Callable[..., Tensor]
     uniform: Callable[..., Tensor]
+    log: Callable[..., None]
     y: Tensor | None = None
 
 
@@ -117,7 +120,8 @@ def train(
                 batch = Batch(
                     x, players.n_steps, epoch + 1,
                     lambda n=len(x): to_device(draw(n), plan.device),
-                    noise(torch.randn), noise(torch.rand), y=_labels(source, rows, plan.device),
+                    noise(torch.randn), noise(torch.rand), players.meters.log,
+                    y=_labels(source, rows, plan.device),
                 )  # fmt: skip
                 noise_of_layers = (
                     global_state_from(players.rng)
@@ -144,10 +148,10 @@ def _labels(source: Source, rows: np.ndarray, device: torch.device) -> Tensor | 
 
 
 def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str, float]:
-    means = players.meters.harvest()
+    means = players.meters.read()
     for name, value in means.items():
         role, _, quantity = name.rpartition("_")
-        if quantity in ("loss", "penalty") and not math.isfinite(value):
+        if quantity not in ("real", "generated") and not math.isfinite(value):
             _diverged(quantity, role, epoch, value)
     _check_weights(players, epoch)
     return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": n / seconds}

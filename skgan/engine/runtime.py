@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from ..nn.conv import (
+from ..nn.kernels.conv import (
     HalfKernels,
     Products,
     TiledConvolutions,

@@ -1,11 +1,11 @@
 """Network families, one a file, and the specs that name them."""
 
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
-from .heads import EncoderFeatures, PooledTaps
+from .extractors import EncoderFeatures, PooledTaps
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
-from .shared import Branch, Joined, JoinedFeatures, SharedLayers, build_branches
 from .specs import DCGANSpec, MLPSpec, build_network
+from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined
 
 # What a saved fit may be rebuilt from, by name.
 NETWORKS = {
@@ -20,10 +20,11 @@ __all__ = [
     "NETWORKS",
     "DCGANSpec",
     "EncoderFeatures",
-    "Joined",
+    "Head",
     "JoinedFeatures",
     "MLPSpec",
     "PooledTaps",
-    "build_branches",
+    "build_heads",
     "build_network",
+    "joined",
 ]

@@ -15,6 +15,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.modules import copied
+from ..utils.parameters import parameter, parameters
 from ..utils.seeds import global_state_from
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .init import build_seeded
@@ -24,53 +25,50 @@ from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 SMALLEST_GRID = 4  # blocks are added while the deepest map stays at least 4x4
 
 
+@parameters
 class DCGANSpec(BaseEstimator):
     """The convolutional family of DCGAN.
 
     Parameters
     ----------
-    width : int, default=32
+    width : int
         Channels of the first block; each further block doubles them, up to 16 times `width`.
-    n_blocks : "auto" or int, default="auto"
+    n_blocks : "auto" or int
         Stride-2 blocks. "auto": as many as leave the deepest map at least 4x4, and at least
         two (28x28 and 32x32: three; 64x64: four; 256x256: six).
-    kernel_size : {3, 4, 5}, default=4
+    kernel_size : {3, 4, 5}
         Side of the kernels in pixels.
-    channels : tuple of int or None, default=None
+    channels : tuple of int or None
         Channels of every block, shallow to deep, instead of `width` and `n_blocks`.
-    strides : tuple of {1, 2} or None, default=None
+    strides : tuple of {1, 2} or None
         Stride of every block; all 2 by default. Stride 1 needs an odd `kernel_size`.
-    head_layers : int, default=1
+    head_layers : int
         How many of the last blocks the discriminator's head reads; more than one are pooled
         to 4x4 and joined (MARTA GAN).
-    bn_affine : bool, default=True
+    bn_affine : bool
         Whether batch norm has gain and shift.
-    z_injection : bool, default=False
+    z_injection : bool
         Whether the generator's hidden layers behind the first add a linear map of z in front
         of their batch norm, as BiGAN's released code has it.
-    z_std : float, default=0.02
+    z_std : float
         Standard deviation of the initial weights of maps of z that are added to a layer; 0.02 is
         that of all other weights. BiGAN's released code has 0.02 k^2 for kernels of k x k, beside
         which a shallow D hears nothing of x for a long time.
-    feature_dim : int or None, default=None
+    feature_dim : int or None
         Outputs of a last layer of discriminators and classifiers: linear, without batch norm, on
         the whole deepest map. Their head reads these (Mao et al. 2019: 128).
     """
 
-    def __init__(
-        self, width=32, *, n_blocks="auto", kernel_size=4, channels=None, strides=None,
-        head_layers=1, bn_affine=True, z_injection=False, z_std=0.02, feature_dim=None,
-    ):  # fmt: skip
-        self.width = width
-        self.n_blocks = n_blocks
-        self.kernel_size = kernel_size
-        self.channels = channels
-        self.strides = strides
-        self.head_layers = head_layers
-        self.bn_affine = bn_affine
-        self.z_injection = z_injection
-        self.z_std = z_std
-        self.feature_dim = feature_dim
+    width: Any = parameter(default=32, kw_only=False)
+    n_blocks: Any = "auto"
+    kernel_size: int = 4
+    channels: tuple[int, ...] | None = None
+    strides: tuple[int, ...] | None = None
+    head_layers: int = 1
+    bn_affine: bool = True
+    z_injection: bool = False
+    z_std: float = 0.02
+    feature_dim: int | None = None
 
     family: ClassVar[str] = "dcgan"
 
@@ -140,7 +138,7 @@ class DCGANSpec(BaseEstimator):
     def _with_z_std(self, net: nn.Module) -> nn.Module:
         for module in net.modules():
             if hasattr(module, "init_std"):
-                module.init_std = self.z_std
+                module.init_std = self.z_std  # type: ignore[assignment]
         return net
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
@@ -148,46 +146,43 @@ class DCGANSpec(BaseEstimator):
         return DCGANEncoder(input_shape, n_outputs, **layout, head_layers=self.head_layers)
 
 
+@parameters
 class MLPSpec(BaseEstimator):
     """The dense family, for tables and for images taken as plain vectors.
 
     Parameters
     ----------
-    width : "auto" or int, default="auto"
+    width : "auto" or int
         Units of every hidden layer. "auto": four times the number of columns, rounded up to a
         power of two, from 32 to 1024.
-    n_layers : int, default=2
+    n_layers : int
         Hidden layers.
-    bn_affine : bool, default=True
+    bn_affine : bool
         Whether batch norm has gain and shift.
-    z_injection : bool, default=False
+    z_injection : bool
         Whether the generator's hidden layers behind the first add a linear map of z in front
         of their batch norm, as BiGAN's released code has it.
-    bias : bool, default=True
+    bias : bool
         Whether layers without batch norm have biases.
-    feature_dim : int or None, default=None
+    feature_dim : int or None
         Outputs of a last layer of discriminators and classifiers, linear and without batch norm,
         which their head reads.
-    unit_range : bool, default=False
+    unit_range : bool
         Whether the networks' layers work on pixels in [0, 1], with a sigmoid at the generator's
         end, instead of [-1, 1] and tanh. Outside them images are in [-1, 1] either way; tables
         stay as they are.
-    bn_eps : float, default=1e-5
+    bn_eps : float
         What batch norm adds to a variance, above 0.
     """
 
-    def __init__(
-        self, width="auto", *, n_layers=2, bn_affine=True, z_injection=False, bias=True,
-        feature_dim=None, unit_range=False, bn_eps=1e-5,
-    ):  # fmt: skip
-        self.width = width
-        self.n_layers = n_layers
-        self.bn_affine = bn_affine
-        self.z_injection = z_injection
-        self.bias = bias
-        self.feature_dim = feature_dim
-        self.unit_range = unit_range
-        self.bn_eps = bn_eps
+    width: Any = parameter(default="auto", kw_only=False)
+    n_layers: int = 2
+    bn_affine: bool = True
+    z_injection: bool = False
+    bias: bool = True
+    feature_dim: int | None = None
+    unit_range: bool = False
+    bn_eps: float = 1e-5
 
     family: ClassVar[str] = "mlp"
 
@@ -271,7 +266,7 @@ def _n_blocks(side: int) -> int:
 
 
 ROLES = ("generator", "discriminator", "encoder", "classifier")
-_MARTA = {"channels": (16, 32, 64, 128, 256, 512)}
+_MARTA: dict[str, Any] = {"channels": (16, 32, 64, 128, 256, 512)}
 
 # Names for every role. faces64, imagenet32 and svhn32 are the networks of DCGAN's released code
 # (latent_dim 100, 256 and 100); marta256 is MARTA GAN's, whose G has smaller kernels than its D;
@@ -314,13 +309,22 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
         random state, which is seeded from `rng` meanwhile and put back afterwards (that is not
         safe while other threads draw from it).
     """
-    if isinstance(choice, nn.Module):
-        return _check_shapes(role, copied(choice), **keywords)
+    given = module_of(role, choice, rng, **keywords)
+    if given is not None:
+        return _check_shapes(role, given, **keywords)
     shape = keywords["output_shape" if role == "generator" else "input_shape"]
-    choice = spec_of(role, choice, shape)
-    if hasattr(choice, f"make_{role}"):
-        make = getattr(choice, f"make_{role}")
-        return build_seeded(lambda: make(**keywords), rng)
+    make = getattr(spec_of(role, choice, shape), f"make_{role}")
+    return build_seeded(lambda: make(**keywords), rng)
+
+
+def module_of(role: str, choice: Any, rng: torch.Generator, **keywords: Any) -> Any:
+    """A copy of the module that was given, or that a callable makes; None for names and specs."""
+    if isinstance(choice, nn.Module):
+        return copied(choice)
+    if isinstance(choice, type) and hasattr(choice, f"make_{role}"):
+        raise TypeError(f"{role}={choice!r} is a class: pass an instance, {choice.__name__}().")
+    if isinstance(choice, str) or hasattr(choice, f"make_{role}"):
+        return None
     if not callable(choice):
         raise TypeError(
             f"{role}={choice!r} is none of: a name ({', '.join(('auto', *NAMED_SPECS))}), a spec "
@@ -333,13 +337,11 @@ def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any)
     net = copied(net)
     if any(map(is_parametrized, net.modules())):  # PyTorch refuses to pickle it
         net.made_by = functools.partial(choice, **keywords)
-    return _check_shapes(role, net, **keywords)
+    return net
 
 
 def spec_of(role: str, choice: Any, shape: tuple[int, ...]) -> Any:
     """The spec that a name stands for; any other choice as it is."""
-    if isinstance(choice, type) and hasattr(choice, f"make_{role}"):
-        raise TypeError(f"{role}={choice!r} is a class: pass an instance, {choice.__name__}().")
     if not isinstance(choice, str):
         return choice
     check_choice(role, choice, ("auto", *NAMED_SPECS))

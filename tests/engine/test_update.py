@@ -12,9 +12,10 @@ from torch.nn.functional import softplus
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
 from skgan.engine import runtime
+from skgan.engine.losses import Terms
 from skgan.engine.players import Players
-from skgan.nn import conv
-from skgan.nn.conv import Products, TiledConvolutions
+from skgan.nn.kernels import conv
+from skgan.nn.kernels.conv import Products, TiledConvolutions
 
 
 def make_nets(seed=0):
@@ -93,7 +94,7 @@ def by_hand(nets, n, simultaneous):
 @pytest.mark.parametrize("simultaneous", [False, True])
 def test_equals_a_hand_written_loop_bitwise(simultaneous):
     ours, theirs = make_nets(), make_nets()
-    players = play(ours, critics=["discriminator"])
+    players = play(ours)
     G, D = ours["generator"], ours["discriminator"]
     for x, z in batches(6):
         fake = G(z)
@@ -161,7 +162,7 @@ def test_a_tuple_of_losses_moves_a_network_down_each_by_an_optimizer_of_its_own(
             optimizer.step()
     assert parameters_equal(ours, theirs)
     assert players.n_updates["discriminator"] == 4
-    assert players.meters.harvest()["discriminator_loss"] > 0
+    assert players.meters.read()["discriminator_loss"] > 0
     players.scale_lr(0.5)
     assert {o.param_groups[0]["lr"] for o in players.optimizers.values()} == {0.005}
 
@@ -187,7 +188,7 @@ def test_the_memory_of_several_optimizers_goes_on():
 
 def test_looking_on_leaves_no_trace():
     nets = make_nets()
-    players = play(nets, critics=["discriminator"])
+    players = play(nets)
     before = state(nets)
     ((x, z),) = batches(1)
     with players.looking_on(), torch.no_grad():
@@ -195,7 +196,7 @@ def test_looking_on_leaves_no_trace():
     after = state(nets)
     assert all(torch.equal(before[k], after[k]) for k in before)
     players.update(discriminator=d_loss(nets["discriminator"], x, nets["generator"](z)))
-    assert "discriminator_real" in players.meters.harvest()
+    assert all(torch.equal(v, before[k]) for k, v in state(nets).items() if k[0] == "g")
 
 
 def test_gradients_are_all_taken_at_the_current_point():
@@ -330,36 +331,44 @@ def test_the_buffers_of_a_pass_that_several_updates_use_are_kept():
     assert G[1].num_batches_tracked == 2
 
 
-def test_the_critic_is_watched_and_penalised():
-    nets = make_nets()
-    seen = {}
+def test_terms_move_the_network_and_are_not_part_of_the_logged_loss():
+    ours, theirs = make_nets(), make_nets()
+    players = play(ours)
+    optimizer = adam("", list(theirs["discriminator"].parameters()))
+    for x, z in batches(3):
+        D, fake = ours["discriminator"], ours["generator"](z)
+        loss = d_loss(D, x, fake)
+        terms = Terms({"penalty": 0.1 * D(x).square().mean(), "other": D(fake).mean()})
+        with_terms = 2.0 + (loss + terms) + 3.0  # as losses of other heads are added
+        players.update(discriminator=with_terms)
+        assert players.meters.read() == {"discriminator_loss": pytest.approx(loss.item() + 5)}
+        D, fake = theirs["discriminator"], theirs["generator"](z)
+        optimizer.zero_grad()
+        (d_loss(D, x, fake) + (0.1 * D(x).square().mean() + D(fake).mean())).backward()
+        optimizer.step()
+    assert parameters_equal(ours, theirs)
 
-    def penalty(critic, real, fake, rng):
-        seen["real"], seen["fake"] = real[0], fake[0]
-        return 0 * critic(*real).sum() + 3.0
 
-    players = play(nets, critics=["discriminator"], penalties={"discriminator": penalty})
-    D, G = nets["discriminator"], nets["generator"]
+def test_no_terms_leave_the_loss_itself():
+    loss = torch.tensor(1.0)
+    assert loss + Terms({}) is loss
+
+
+def test_a_network_without_parameters_has_nothing_to_move():
+    nets = {"trunk": nn.Identity(), **make_nets()}
+    players = play(nets, ema_decay=0.9)
     ((x, z),) = batches(1)
-    fake = G(z)
-    players.update(discriminator=d_loss(D, x, fake))
-    assert seen["real"] is x and seen["fake"] is fake
-    row = players.meters.harvest()
-    assert row["discriminator_penalty"] == pytest.approx(3.0)
-    assert set(row) == {
-        "discriminator_loss", "discriminator_real", "discriminator_generated",
-        "discriminator_penalty",
-    }  # fmt: skip
-    with pytest.raises(RuntimeError, match="real and the generated pass"):
-        players.update(discriminator=D(x).mean())
+    loss = d_loss(nets["discriminator"], x, nets["generator"](z))
+    players.update(trunk=loss, discriminator=loss)
+    assert set(players.meters.read()) == {"discriminator_loss"}
+    assert "trunk" not in players.optimizers
 
 
-def test_finished_networks_are_copies_without_hooks():
+def test_finished_networks_are_copies():
     nets = make_nets()
-    players = play(nets, critics=["discriminator"])
+    players = play(nets)
     done = players.finished()
     assert done["discriminator"] is not nets["discriminator"]
-    assert not done["discriminator"]._forward_hooks
     assert not done["discriminator"].training
     assert all(torch.equal(v, state(nets)[k]) for k, v in state(done).items())
     assert copy.deepcopy(done["discriminator"]) is not None

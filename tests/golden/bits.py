@@ -206,7 +206,9 @@ def main():
     kept = json.loads(options.file.read_text()) if options.file.exists() else {}
     kind = kind_of_machine()
     if not options.write and kind not in kept:
-        sys.exit(f"{options.file} has no digests for {kind!r}: write them with the skgan of before.")
+        sys.exit(
+            f"{options.file} has no digests for {kind!r}: write them with the skgan of before."
+        )
     now = digests()
     if options.write:
         options.file.write_text(json.dumps(kept | {kind: now}, indent=1) + "\n")

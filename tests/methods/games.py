@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from skgan.engine.loop import Batch
+from skgan.nn import joined
 
 
 def linear_gaussian(n=2000, latent="normal"):
@@ -58,11 +59,11 @@ def one_step(est, X, seed=0):
     """(networks, batch, losses by role of every update) of one `_step`, in which nothing moves."""
     est.fit(X)  # for what the data teach about the format; the networks are built anew
     rng = torch.Generator().manual_seed(seed)
-    nets = SimpleNamespace(**est._build(est.input_shape_, rng))
+    nets = SimpleNamespace(**joined(est._build(est.input_shape_, rng)))
     x = est._format.encode(X[:64])
     z = est._draw(len(x), rng)
     batch = Batch(x, 1, 1, lambda n=64: z, lambda *s: torch.randn(*s, generator=rng),
-                  lambda *s: torch.rand(*s, generator=rng))  # fmt: skip
+                  lambda *s: torch.rand(*s, generator=rng), lambda **values: None)  # fmt: skip
     updates = []
     est._step(nets, batch, lambda **losses: updates.append(losses))
     return nets, batch, updates

@@ -133,7 +133,7 @@ def trained_rows(est, X):
     "settings",
     [
         {"loss": "hinge"}, {"loss": "ls"}, {"loss": "wgan-gp", "norm": "none"},
-        {"norm": "spectral"}, {"n_critic": 2}, {"n_generator": 2}, {"lr": 1e-3},
+        {"norm": "spectral"}, {"n_critic": 2}, {"generator_steps": 2}, {"lr": 1e-3},
         {"generator_lr": 1e-3}, {"discriminator_lr": 1e-3}, {"betas": (0.9, 0.999)},
         {"weight_decay": 0.1}, {"clip_grad_norm": 1e-3}, {"optimizer": "rmsprop"},
         {"optimizer": "sgd"}, {"latent": "normal"}, {"batch_size": 16},
@@ -160,7 +160,9 @@ def test_steps_are_counted_as_asked(small, digits, monkeypatch):
         update(self, **losses)
 
     monkeypatch.setattr(Players, "update", counting)
-    small(image_shape=(8, 8), n_epochs=1, batch_size=50, n_critic=3, n_generator=2).fit(digits[0])
+    small(image_shape=(8, 8), n_epochs=1, batch_size=50, n_critic=3, generator_steps=2).fit(
+        digits[0]
+    )
     assert counts == {"discriminator": 6, "generator": 4}
 
 
@@ -263,7 +265,7 @@ def recorded_steps(monkeypatch):
 @pytest.mark.parametrize(
     "settings",
     [
-        {}, {"loss": "hinge"}, {"loss": "ls"}, {"n_critic": 2, "n_generator": 2},
+        {}, {"loss": "hinge"}, {"loss": "ls"}, {"n_critic": 2, "generator_steps": 2},
         {"loss": "wgan-gp", "norm": "none", "gp_weight": 3.0},
         {"feature_matching": "mean", "fm_weight": 5.0},
         {"feature_matching": "paired", "fm_weight": 0.5},
@@ -306,7 +308,7 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, settings):
         move(D, l_d)
         if i % settings.get("n_critic", 1):
             continue
-        for turn in range(settings.get("n_generator", 1)):
+        for turn in range(settings.get("generator_steps", 1)):
             fake = G(next(draws)) if turn else fake
             l_g = restated(loss, D(x), D(fake))[1]
             a, b = D.features(x), D.features(fake)

@@ -20,9 +20,9 @@ from skgan import (
 )
 from skgan.engine import checkpoint, runtime
 from skgan.engine.players import Players
-from skgan.nn import conv, windows
-from skgan.nn.conv import HalfKernels, Products, TiledConvolutions
-from skgan.nn.windows import KernelWindows, Windows
+from skgan.nn.kernels import conv, windows
+from skgan.nn.kernels.conv import HalfKernels, Products, TiledConvolutions
+from skgan.nn.kernels.windows import KernelWindows, Windows
 from skgan.penalties import gradient_penalty
 
 ROUNDING = 2**-8  # bfloat16 keeps 8 bits; relative, of norms

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
 from skgan.engine import runtime
-from skgan.nn import conv, tiles
-from skgan.nn.conv import TiledConvolutions
-from skgan.nn.tiles import Tiles
+from skgan.nn.kernels import conv, tiles
+from skgan.nn.kernels.conv import TiledConvolutions
+from skgan.nn.kernels.tiles import Tiles
 from tests.nn import test_conv
 
 CPU = torch.device("cpu")

@@ -61,6 +61,10 @@ class Extractor(nn.Module):
     def feature_names(self) -> list[str]:
         raise NotImplementedError
 
+    def head_weight(self) -> Tensor | None:
+        """The head's weight (n_outputs, n_features) if these features are just what it reads."""
+        return None
+
 
 class ScaledExtractor(nn.Module):
     """Rows in X's units -> scaled as in `fit` -> features."""

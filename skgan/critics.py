@@ -1,0 +1,129 @@
+"""What every discriminator can be given besides its loss: the one place where that is written.
+
+A step adds it as one term, `self._added(D, batch, real, generated)`. It holds
+
+- R1, the zero-centred gradient penalty on real samples (`r1_weight`, `r1_every`);
+- what the method itself adds, such as the gradient penalty of its loss (`_own_terms`).
+
+All that the critics see in training may be augmented, by the wrapper `Seen` around each of them.
+"""
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .engine.losses import Terms
+from .engine.runtime import full_precision
+from .parameters import Checked, check_rate
+from .penalties import Inputs, zero_centred_penalty
+from .utils.checks import check_choice, check_number
+from .utils.parameters import parameter, parameters
+
+Augmentation = Callable[[Tensor], Tensor]
+
+
+class Seen:
+    """A critic that sees augmented samples: called as the critic, and otherwise the critic."""
+
+    def __init__(self, critic: Any, augment: Augmentation):
+        self._critic, self._augment = critic, augment
+
+    def __call__(self, x: Tensor, *others: Any) -> Any:
+        return self._critic(self._augment(x), *others)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._critic, name)
+
+
+@parameters
+class CriticParameters(Checked):
+    """The network that tells real samples from generated ones.
+
+    Parameters
+    ----------
+    discriminator : str, spec, callable or Module
+        The same choices as for `generator`; a callable is called as `f(input_shape=, norm=)`. It
+        maps samples to logits of shape (n,) or (n, 1).
+    norm : {"batch", "none", "spectral"}
+        Normalisation of the discriminator and, where it shares layers with other networks, of all
+        of them.
+    r1_weight : float
+        Weight gamma of R1, gamma / 2 times the mean of || grad D(x) ||^2 over real samples
+        (Mescheder et al. 2018, arXiv 1801.04406). Batch norm excludes it.
+    r1_every : int
+        Number of steps between two steps with R1, each of which counts it r1_every times (lazy
+        regularisation; Karras et al. 2020, arXiv 1912.04958, sec. 3.1).
+    discriminator_lr : float or None
+        Learning rate of the discriminator. None: `lr`.
+
+    Attributes
+    ----------
+    discriminator_ : Module
+        The trained discriminator, in eval mode.
+    history_ : list of dict
+        One entry per epoch: "epoch" (from 1), "<network>_loss" for each network (the mean over
+        the epoch's steps, without penalties), D's mean outputs "discriminator_real" and
+        "discriminator_generated", penalties on D such as "discriminator_r1" (with `r1_weight`) and
+        "discriminator_penalty" (that of "wgan-gp"), "seconds", "images_per_second", and with
+        `validation_fraction` "alpha_mean" and "alpha_cv".
+    """
+
+    discriminator: Any = parameter(default="auto", network=True)
+    norm: str = "batch"
+    r1_weight: float = 0.0
+    r1_every: int = 1
+    discriminator_lr: float | None = None
+
+    # The networks that see samples on the discriminator's behalf.
+    _critics: ClassVar[tuple[str, ...]] = ("discriminator",)
+
+    def _check(self) -> None:
+        check_choice("norm", self.norm, ("batch", "none", "spectral"))
+        check_number("r1_weight", self.r1_weight, low=0)
+        if self.r1_weight and self.norm == "batch":
+            raise ValueError(
+                f"r1_weight={self.r1_weight!r} does not go with norm='batch': it penalises "
+                "the gradient of each sample's logit, and batch norm makes it depend on the other "
+                "samples. Use norm='none' or norm='spectral', or r1_weight=0."
+            )
+        check_number("r1_every", self.r1_every, low=1, integer=True)
+        check_rate("discriminator_lr", self.discriminator_lr)
+        super()._check()
+
+    def _own_terms(self, D: Any, batch: Any, real: Inputs, generated: Inputs) -> dict[str, Tensor]:
+        """What the method itself adds to its critic's loss, by name."""
+        return {}
+
+    def _augmentation(self, rng: torch.Generator) -> Augmentation | None:
+        """What is done to all samples that critics see in training; None for nothing."""
+        return None
+
+    def _added(self, D: Any, batch: Any, real: Inputs, generated: Inputs) -> Terms:
+        """All that is added to the loss of the critic D in this step: `loss + self._added(...)`.
+
+        `real` and `generated` are tuples: the inputs of the critic's two passes. The terms are
+        logged as "discriminator_<name>"; "discriminator_loss" is the loss without them.
+        """
+        with full_precision(batch.x.device):
+            terms = self._own_terms(D, batch, real, generated)
+            if self.r1_weight and (batch.step - 1) % self.r1_every == 0:
+                terms["r1"] = self.r1_every * zero_centred_penalty(D, real, weight=self.r1_weight)
+        batch.log(**{f"discriminator_{name}": term for name, term in terms.items()})
+        return Terms(terms)
+
+    def _as_trained(self, nets: Mapping[str, Any], rng: torch.Generator) -> SimpleNamespace:
+        """The networks as `_step` sees them: critics, and features of critics, see augmented."""
+        augment = self._augmentation(rng)
+        if augment is None:
+            return SimpleNamespace(**nets)
+        seeing = {*self._critics, *(["features"] if self._reads_a_critic() else [])}
+        return SimpleNamespace(
+            **{k: Seen(v, augment) if k in seeing else v for k, v in nets.items()}
+        )
+
+    def _reads_a_critic(self) -> bool:
+        """Whether the features of `transform` are a critic's."""
+        return getattr(self, "_features_of", "") in self._critics

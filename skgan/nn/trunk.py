@@ -1,0 +1,334 @@
+"""A trunk with named heads: networks that share their first layers and differ in their last.
+
+The layers of one network are dealt out. The first ones are the trunk; what is left of them, with a
+head on top, is a branch, of which there may be any number. `Joined` puts a branch on its trunk:
+one network from samples to the head's output. `build_heads` makes all of it, from a spec of either
+family or from a module that maps samples to features.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..utils.checks import check_choice, check_number
+from ..utils.linear import row_basis
+from .blocks import Block, Critic, maybe_spectral
+from .extractors import Extractor
+from .init import build_seeded
+from .joint import FAMILIES
+from .specs import module_of, spec_of
+
+KINDS = ("logit", "scores", "code", "embedding")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands on a trunk, from the features f (n, d) that its layers end in.
+
+    Attributes
+    ----------
+    kind : {"logit", "scores", "code", "embedding"}
+        "logit" is a linear map without bias to one number, (n,); "scores" one to (n, n_outputs).
+        "code" is a linear map with bias, and "embedding" a hidden layer of ReLUs before one (the
+        projection heads of contrastive methods), both to (n, n_outputs).
+    n_outputs : int or None
+        None for a logit.
+    n_hidden : int or None
+        Units of an embedding's hidden layer. None: as many as f has.
+    """
+
+    kind: str = "logit"
+    n_outputs: int | None = None
+    n_hidden: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("kind", self.kind, KINDS)
+        if self.kind != "logit":
+            check_number("n_outputs", self.n_outputs, low=1, integer=True)
+
+    def on(self, width: int, norm: str = "none") -> nn.Module:
+        """The layers of the head on features of this width."""
+
+        def linear(d: int, k: int | None, bias: bool) -> nn.Module:
+            return maybe_spectral(nn.Linear(d, k or 1, bias=bias), norm)
+
+        if self.kind != "embedding":
+            return linear(width, self.n_outputs, self.kind == "code")
+        hidden = self.n_hidden or width
+        layers = linear(width, hidden, True), nn.ReLU(), linear(hidden, self.n_outputs, True)
+        return nn.Sequential(*layers)
+
+
+class SharedLayers(nn.Module):
+    """The trunk: x -> the feature maps after its layers; x itself where it has none.
+
+    Parameters
+    ----------
+    family : {"dcgan", "mlp"}
+    arguments : dict
+        Of the family's discriminator.
+    n_shared : int
+        Number of layers.
+    share_bn : bool
+        Whether they include batch norm. Otherwise every branch has its own for them.
+    """
+
+    def __init__(self, family, arguments, n_shared, share_bn=True):
+        super().__init__()
+        self.recipe = {
+            "family": family, "arguments": dict(arguments), "n_shared": n_shared,
+            "share_bn": share_bn,
+        }  # fmt: skip
+        self.net = FAMILIES[family](**arguments)
+        self.net.blocks = self.net.blocks[:n_shared]
+        self.net.head = nn.Identity()
+        if not share_bn:
+            for block in self.net.blocks:
+                block.norm = nn.Identity()
+
+    def forward(self, x: Tensor, branch: "Branch | None" = None) -> Tensor:
+        blocks = blocks_of(self, branch)
+        x = self.net.prepare(x) if blocks else x
+        for block in blocks:
+            x = block(x)
+        return x
+
+
+class Branch(nn.Module):
+    """The layers after the trunk, and a head: the trunk's feature maps -> the head's output.
+
+    Parameters
+    ----------
+    family, arguments, n_shared, share_bn
+        As for `SharedLayers`. With `n_shared=0` the branch is a whole network on x.
+    n_outputs, kind, n_hidden
+        Of the `Head`. Without `kind` it is a logit, or with `n_outputs` scores.
+    """
+
+    def __init__(
+        self, family, arguments, n_shared, share_bn=True, n_outputs=None, kind=None, n_hidden=None
+    ):
+        super().__init__()
+        head = Head(kind or ("logit" if n_outputs is None else "scores"), n_outputs, n_hidden)
+        self.recipe = {
+            "family": family, "arguments": dict(arguments), "n_shared": n_shared,
+            "share_bn": share_bn, "n_outputs": n_outputs,
+        }  # fmt: skip
+        if head.kind in ("code", "embedding"):
+            self.recipe |= {"kind": kind, "n_hidden": n_hidden}
+        self.n_shared = n_shared
+        self.net = FAMILIES[family](**arguments, n_outputs=n_outputs)
+        width: Any = self.net.head.in_features
+        self.net.head = head.on(width, arguments.get("norm", "none"))
+        shared: Any = self.net.blocks[:n_shared]
+        self.norms = nn.ModuleList([] if share_bn else [block.norm for block in shared])
+        self.net.blocks = self.net.blocks[n_shared:]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.net.run(x if self.n_shared else self.net.prepare(x))
+        return self.net.judge(self.net.fuse([x]))
+
+
+def blocks_of(shared: SharedLayers, branch: Branch | None) -> list[Block]:
+    """The shared layers, with the batch norm of a branch that has its own."""
+    blocks: Any = shared.net.blocks
+    if branch is None or not len(branch.norms):
+        return list(blocks)
+    norms = zip(blocks, branch.norms, strict=True)
+    return [Block(block.conv, norm, block.activation) for block, norm in norms]
+
+
+class UserTrunk(nn.Module):
+    """The first layers of a user-supplied network, which all branches share."""
+
+    def __init__(self, layers: nn.Module):
+        super().__init__()
+        self.net = layers
+
+    def forward(self, x: Tensor, branch: nn.Module | None = None) -> Tensor:
+        return self.net(x)
+
+
+class UserBranch(nn.Module):
+    """The last layers of a user-supplied network, and a head on the features that they end in."""
+
+    def __init__(self, layers: nn.Module, head: nn.Module, n_outputs: int | None):
+        super().__init__()
+        self.net, self.head, self.n_outputs = layers, head, n_outputs
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.net(x).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.head(self.features(x))
+        return out.squeeze(1) if self.n_outputs is None else out
+
+
+class _OnTrunk:
+    """One network from samples to a head's output. It holds the very modules of both parts."""
+
+    parts: tuple[Any, Any]  # trunk and branch; in a tuple, so that they are not registered twice
+
+    def forward(self, x: Tensor, *others: Any) -> Any:
+        """The head's output; with other heads on the same trunk a tuple of all outputs.
+
+        Layers that they share run once, where they share batch norm as well.
+        """
+        trunk, branch = self.parts
+        f = trunk(x, branch)
+        if not others:
+            return branch(f)
+        together = not len(getattr(branch, "norms", ()))
+        return branch(f), *(o.parts[1](f) if together else o(x) for o in others)
+
+
+class Joined(_OnTrunk, Critic):
+    """A branch on the shared layers of one of the families."""
+
+    def __init__(self, trunk: SharedLayers, branch: Branch):
+        super().__init__()
+        self.parts = (trunk, branch)
+        self.blocks = nn.ModuleList([*blocks_of(trunk, branch), *branch.net.blocks])
+        self.head, self.n_outputs = branch.net.head, branch.net.n_outputs
+
+    def prepare(self, x: Tensor) -> Tensor:
+        return self.parts[1].net.prepare(x)
+
+
+class UserJoined(_OnTrunk, nn.Module):
+    """A branch on a user-supplied trunk."""
+
+    def __init__(self, trunk: UserTrunk, branch: UserBranch):
+        super().__init__()
+        self.parts = (trunk, branch)
+        self.layers = nn.ModuleList([trunk.net, branch.net, branch.head])
+        self.head = branch.head
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.parts[1].features(self.parts[0](x))
+
+
+def joined(nets: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """The networks by role, with every branch on the trunk as one network."""
+    whole: dict[str, Any] = dict(nets)
+    for role, net in nets.items():
+        if isinstance(net, Branch):
+            whole[role] = Joined(nets["trunk"], net)  # type: ignore[arg-type]
+        elif isinstance(net, UserBranch):
+            whole[role] = UserJoined(nets["trunk"], net)  # type: ignore[arg-type]
+    return whole
+
+
+class JoinedFeatures(Extractor):
+    """What the heads of one or of several networks read, joined: x -> (n, k).
+
+    Parameters
+    ----------
+    nets : dict of str -> Joined or UserJoined
+    subspace : {None, "null", "row"}
+        The part of each network's features f that is projected out: with P the projector onto the
+        row space of its head's weights, "row" is P f, which the head sees, and "null" f - P f,
+        which it does not (Mao et al. 2019, corollary 4).
+    """
+
+    def __init__(self, nets: Mapping[str, Any], subspace: str | None):
+        super().__init__()
+        self.nets, self.subspace = nn.ModuleDict(nets), subspace
+        self.sizes = {name: net.head.in_features for name, net in nets.items()}
+        self.n_features = sum(self.sizes.values())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self._part(net, x) for net in self.nets.values()], dim=1)
+
+    def _part(self, net: Any, x: Tensor) -> Tensor:
+        f = net.features(x).float()
+        if self.subspace is None:
+            return f
+        B = torch.from_numpy(row_basis(net.head.weight.numpy(force=True))).to(f)
+        with torch.autocast(f.device.type, enabled=False):
+            row = (f @ B.T) @ B
+        return row if self.subspace == "row" else f - row
+
+    def feature_names(self) -> list[str]:
+        """The network and the number of every feature."""
+        return [f"{name}_feature{i}" for name, n in self.sizes.items() for i in range(n)]
+
+    def head_weight(self) -> Tensor | None:
+        """The head's weight (n_outputs, k), if these features are exactly what one head reads."""
+        if len(self.nets) > 1 or self.subspace is not None:
+            return None
+        net: Any = next(iter(self.nets.values()))
+        return net.head.weight
+
+
+def build_heads(
+    choice: Any, rng: torch.Generator, heads: Mapping[str, Head], *, input_shape: tuple[int, ...],
+    norm: str, n_shared: int | str = "all", share_bn: bool = True,
+) -> dict[str, nn.Module]:  # fmt: skip
+    """The networks by role: "trunk", and a branch for every head.
+
+    Parameters
+    ----------
+    choice : str, spec, callable or Module
+        Of the trunk: the value of the parameter `discriminator`. A module, or what a callable
+        `f(input_shape=, norm=)` returns, maps samples to features. Its layers are dealt out if it
+        is an `nn.Sequential`; otherwise all of them are shared.
+    heads : dict of str -> Head
+        By role.
+    n_shared : int or "all"
+        Number of layers that the heads share, counted from the input.
+    share_bn : bool
+        Whether they share the batch norm of these layers, too.
+    """
+    given = module_of("discriminator", choice, rng, input_shape=input_shape, norm=norm)
+    if given is not None:
+        return _on_module(given, rng, heads, input_shape, n_shared, share_bn)
+    spec = spec_of("discriminator", choice, input_shape)
+    arguments = spec._critic(input_shape, norm)
+    if arguments.get("head_layers", 1) > 1:
+        raise ValueError(
+            f"discriminator={choice!r} has head_layers={arguments['head_layers']}: a head that "
+            "reads several layers cannot stand on shared ones. Use head_layers=1."
+        )
+    with torch.device("meta"):
+        n_layers = len(FAMILIES[spec.family](**arguments).blocks)
+    n = _n_shared(n_shared, n_layers)
+    shared = spec.family, arguments, n, bool(share_bn)
+    nets: dict[str, nn.Module] = {"trunk": build_seeded(lambda: SharedLayers(*shared), rng)}
+    for role, h in heads.items():
+        own = {} if h.kind in ("logit", "scores") else {"kind": h.kind, "n_hidden": h.n_hidden}
+        nets[role] = build_seeded(partial(Branch, *shared, h.n_outputs, **own), rng)
+    return nets
+
+
+def _n_shared(n_shared: int | str, n_layers: int) -> int:
+    n: Any = n_layers if n_shared == "all" else n_shared
+    if isinstance(n, bool) or not hasattr(n, "__index__") or not 0 <= n <= n_layers:
+        raise ValueError(
+            f"n_shared_layers={n_shared!r} must be 'all' or an integer from 0 to {n_layers}, the "
+            "number of layers before the heads."
+        )
+    return int(n)
+
+
+def _on_module(net, rng, heads, input_shape, n_shared, share_bn) -> dict[str, nn.Module]:
+    """The same for a user-supplied network. Branches begin with equal layers after the trunk."""
+    if not share_bn:
+        raise ValueError("share_bn=False needs a discriminator by name or by spec, not a module.")
+    layers = list(net) if isinstance(net, nn.Sequential) else [net]
+    n = _n_shared(n_shared, len(layers))
+    was_training, device = net.training, next(net.parameters()).device
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        width = net.eval()(torch.zeros(2, *input_shape, device=device)).flatten(1).shape[1]
+    net.train(was_training)
+    nets: dict[str, nn.Module] = {"trunk": UserTrunk(nn.Sequential(*layers[:n]))}
+    for role, h in heads.items():
+        own = nn.Sequential(*copy.deepcopy(layers[n:]))
+        head = build_seeded(partial(h.on, width), rng)
+        nets[role] = UserBranch(own, head, h.n_outputs)
+    return nets

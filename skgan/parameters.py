@@ -1,0 +1,371 @@
+"""The parameters that methods share, in groups: what each is, its default, and what it may be.
+
+A method lists the groups that it has among its base classes. `_check` of every group raises a
+ValueError for values that cannot work and goes on to the next one's.
+"""
+
+import os
+from typing import Any
+
+from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
+from .nn import PooledTaps
+from .nn.blocks import TAPS
+from .nn.codes import Prior
+from .utils.checks import check_choice, check_flag, check_number
+from .utils.parameters import parameter, parameters
+
+
+class Checked:
+    """The end of every chain of `_check`."""
+
+    def _check(self) -> None:
+        """Raise a ValueError for the first parameter whose value cannot work."""
+
+
+@parameters
+class ImageParameters(Checked):
+    """How X is read.
+
+    Parameters
+    ----------
+    image_shape : None, (h, w) or (c, h, w)
+        Size of the images in pixels, at least 8x8. It is needed where X is 2-D and its rows are
+        images. None makes a 2-D X a table: its columns are standardised, and dense networks are
+        trained. Image sizes that the strides do not divide are padded with the lowest value.
+    data_format : {"auto", "channels_first", "channels_last"}
+        Where a 4-D X, or a flattened image, has its channels. "auto" tells from the shape of a 4-D
+        X where that is unambiguous, and takes flattened images as channels first.
+    value_range : "auto" or (low, high)
+        The values of X that become -1 and 1. "auto" takes (0, 255) for uint8. For other types it
+        takes the first of (0, 1), (-1, 1) and (0, 255) that contains X and whose upper half X
+        reaches; failing that, the smallest and the largest value of the X in `fit`.
+
+    Attributes
+    ----------
+    input_shape_ : tuple of int
+        Shape of one sample as the networks see it: (c, h, w) or (columns,).
+    n_features_in_ : int
+        `X.shape[1]` in `fit`.
+    """
+
+    image_shape: Any = parameter(default=None, shapes=True)
+    data_format: str = parameter(default="auto", shapes=True)
+    value_range: Any = parameter(default="auto", shapes=True)
+
+
+@parameters
+class TrainingParameters(Checked):
+    """How networks are trained.
+
+    Parameters
+    ----------
+    n_epochs : int or "auto"
+        Passes over X. With 0 the networks stay untrained, with the initial weights that training
+        would start from. "auto" is about 2,000 steps, but at least 10 epochs and at most one epoch
+        for every 10 samples.
+    batch_size : int
+        Largest number of samples in a minibatch. All minibatches of an epoch have near-equal sizes
+        of at least 2; with batch_size=2 and an odd number of samples, one has 3.
+    optimizer : {"adam", "rmsprop", "sgd"}
+        Optimizer of all networks.
+    lr : float
+        Learning rate of all networks.
+    betas : (float, float)
+        Decay rates of Adam's moving averages. "sgd" takes the first as its momentum, and "rmsprop"
+        neither.
+    weight_decay : float
+        L2 penalty: this times the weights is added to their gradient.
+    lr_decay : {None, "linear", "exponential"}
+        How learning rates fall in the second half of the epochs: not at all, linearly towards 0,
+        or exponentially to 1 %.
+    clip_grad_norm : float or None
+        Largest norm of each network's gradient; longer gradients are scaled down to it.
+    ema_decay : float or None
+        Decay per step of an exponential moving average of the weights. After `fit` the networks
+        have the averaged weights.
+    warm_start : bool
+        Whether the next `fit` continues from this one, with its optimizers and random state.
+        `n_epochs` then counts the epochs of all calls together. With `lr_decay`, 5 and 5 epochs do
+        not equal 10, since the schedule depends on the total.
+
+    Attributes
+    ----------
+    history_ : list of dict
+        One entry per epoch: "epoch" (from 1), "<network>_loss" for each network (the mean over
+        the epoch's steps, without penalties), what else the game logs, "seconds" and
+        "images_per_second".
+    n_epochs_, n_steps_ : int
+        Number of epochs, and of minibatches, that the networks were trained for.
+    """
+
+    n_epochs: int | str = parameter(default="auto", free=True)
+    batch_size: int = 128
+    optimizer: str = "adam"
+    lr: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 2.5e-5
+    lr_decay: str | None = None
+    clip_grad_norm: float | None = None
+    ema_decay: float | None = None
+    warm_start: bool = parameter(default=False, free=True)
+
+    def _check(self) -> None:
+        if self.n_epochs != "auto":
+            check_number("n_epochs", self.n_epochs, low=0, integer=True, instead="'auto'")
+        check_number("batch_size", self.batch_size, low=2, integer=True)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_number("lr", self.lr, low=0, open_low=True)
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise ValueError(f"betas={self.betas!r} must be two numbers, such as (0.5, 0.999).")
+        for beta in self.betas:
+            check_number("betas", beta, low=0, high=1, open_high=True)
+        check_number("weight_decay", self.weight_decay, low=0)
+        check_choice("lr_decay", self.lr_decay, LR_DECAYS)
+        check_rate("clip_grad_norm", self.clip_grad_norm)
+        if self.ema_decay is not None:
+            check_number("ema_decay", self.ema_decay, low=0, high=1, open_high=True, instead="None")
+        check_flag("warm_start", self.warm_start)
+        super()._check()
+
+
+@parameters
+class CheckpointParameters(Checked):
+    """What is kept of a fit that may be interrupted.
+
+    Parameters
+    ----------
+    checkpoint_dir : path or None
+        Folder for checkpoints. Fits with other parameters or data may share it.
+    checkpoint_every : int
+        Number of epochs between two checkpoints. The last epoch always has one.
+    checkpoint_keep : int
+        How many of the newest checkpoints are kept.
+    resume : {"auto", "never", "must"}
+        Whether `fit` continues from the newest checkpoint of the same fit (class, version,
+        parameters and data): where there is one, never, or always, with an error where there is
+        none.
+    on_interrupt : {"raise", "stop"}
+        What Ctrl-C does in `fit`. "raise" ends it without a result. "stop" ends training after the
+        current minibatch and keeps what was learnt; `n_epochs_` counts complete epochs.
+    """
+
+    checkpoint_dir: Any = parameter(default=None, free=True)
+    checkpoint_every: int = parameter(default=1, free=True)
+    checkpoint_keep: int = parameter(default=2, free=True)
+    resume: str = parameter(default="auto", free=True)
+    on_interrupt: str = parameter(default="raise", free=True)
+
+    def _check(self) -> None:
+        for name in ("checkpoint_every", "checkpoint_keep"):
+            check_number(name, getattr(self, name), low=1, integer=True)
+        if not isinstance(self.checkpoint_dir, (str, os.PathLike, type(None))):
+            raise ValueError(f"checkpoint_dir={self.checkpoint_dir!r} must be a path, or None.")
+        check_choice("resume", self.resume, ("auto", "never", "must"))
+        if self.resume == "must" and self.checkpoint_dir is None:
+            raise ValueError("resume='must' needs checkpoint_dir, the folder to resume from.")
+        check_choice("on_interrupt", self.on_interrupt, ("raise", "stop"))
+        super()._check()
+
+
+@parameters
+class RuntimeParameters(Checked):
+    """Where and how networks run.
+
+    Parameters
+    ----------
+    device : str
+        PyTorch's name of a device. "auto" takes CUDA where there is one, else MPS, else the CPU.
+    precision : {"auto", "float32", "bfloat16"}
+        Number format in which networks compute. Weights, optimizers and losses are always float32.
+        "auto" takes bfloat16 where that is faster: on CUDA devices that have it, and on CPUs with
+        instructions for it (AMX, AVX512-BF16) for networks large enough to use them well.
+    transform_batch_size : int or "auto"
+        Number of samples that `transform` computes at a time.
+    random_state : None, int or RandomState
+        Seed of everything that `fit` draws. An int makes `fit` repeatable bit for bit at the same
+        number of threads.
+    verbose : int
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    n_threads_ : int
+        Number of threads that PyTorch used in `fit`.
+    precision_ : str
+        The precision that `fit` used.
+    """
+
+    device: Any = parameter(default="auto", free=True)
+    precision: str = "auto"
+    transform_batch_size: int | str = parameter(default="auto", free=True)
+    random_state: Any = None
+    verbose: int = parameter(default=0, free=True)
+
+    def _check(self) -> None:
+        check_choice("precision", self.precision, PRECISIONS)
+        if self.transform_batch_size != "auto":
+            size = self.transform_batch_size
+            check_number("transform_batch_size", size, low=1, integer=True, instead="'auto'")
+        super()._check()
+
+
+@parameters
+class CodeParameters(Checked):
+    """The size of z.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Dimension of z.
+    """
+
+    latent_dim: int = parameter(default=50, shapes=True)
+
+    def _check(self) -> None:
+        check_number("latent_dim", self.latent_dim, low=1, integer=True)
+        super()._check()
+
+
+@parameters
+class PriorParameters(CodeParameters):
+    """A prior of z, from which samples are drawn.
+
+    Parameters
+    ----------
+    latent : {"uniform", "normal"}
+        Prior of each dimension of z: U(-1, 1) or N(0, 1).
+    """
+
+    latent: str = parameter(default="uniform", shapes=True)
+
+    def _check(self) -> None:
+        check_choice("latent", self.latent, ("uniform", "normal"))
+        super()._check()
+
+    def _categories(self) -> tuple[int, ...]:
+        """Sizes of the one-hot parts that follow the numbers of z."""
+        return ()
+
+    def _prior(self) -> Prior:
+        return Prior(self.latent, self.latent_dim, self._categories())
+
+
+@parameters
+class GeneratorParameters(Checked):
+    """The network from z to samples.
+
+    Parameters
+    ----------
+    generator : str, spec, callable or Module
+        "auto" is "dcgan" for images and "mlp" for tables. "faces64", "imagenet32" and "svhn32"
+        are the networks of DCGAN's released code, "marta256" MARTA GAN's, "mao32" those of Mao et
+        al., and "bigan784" BiGAN's for MNIST. Or a spec such as `DCGANSpec(width=64)`; a callable
+        that is called as `f(latent_dim=, output_shape=)` and returns a module; or a module, which
+        is copied. It maps (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns).
+    generator_lr : float or None
+        Learning rate of the generator. None: `lr`.
+
+    Attributes
+    ----------
+    generator_ : Module
+        The trained generator, in eval mode.
+    """
+
+    generator: Any = parameter(default="auto", network=True)
+    generator_lr: float | None = None
+
+    def _check(self) -> None:
+        check_rate("generator_lr", self.generator_lr)
+        super()._check()
+
+
+@parameters
+class EncoderParameters(Checked):
+    """The network from samples to codes.
+
+    Parameters
+    ----------
+    encoder : str, spec, callable or Module
+        The same choices as for `generator`; a callable is called as
+        `f(input_shape=, n_outputs=)`. It maps samples to (n, n_outputs), the numbers that codes
+        are made of.
+    encoder_lr : float or None
+        Learning rate of the encoder. None: `lr`.
+
+    Attributes
+    ----------
+    encoder_ : Module
+        The trained encoder, in eval mode.
+    """
+
+    encoder: Any = parameter(default="auto", network=True)
+    encoder_lr: float | None = None
+
+    def _check(self) -> None:
+        check_rate("encoder_lr", self.encoder_lr)
+        super()._check()
+
+
+@parameters
+class LayerParameters(Checked):
+    """Which layers of a network are features.
+
+    Parameters
+    ----------
+    layers : "all", int or sequence of int
+        Layers that `transform` returns, counted from 0, the first; negative numbers count from the
+        last.
+    tap : {"activation", "norm", "conv"}
+        Which output of a layer: after its nonlinearity, after its batch norm, or right after its
+        convolution (or linear map).
+    pool_grid : int or None
+        Feature maps are pooled to pool_grid x pool_grid values per channel; 1 pools each map to a
+        single value. Smaller maps keep their size. None leaves all maps as they are.
+    pool : {"max", "avg"}
+        Whether pooling takes the maximum or the mean.
+    """
+
+    layers: Any = "all"
+    tap: str = "activation"
+    pool_grid: int | None = 4
+    pool: str = "max"
+
+    def _check(self) -> None:
+        check_choice("tap", self.tap, TAPS)
+        if self.pool_grid is not None:
+            check_number("pool_grid", self.pool_grid, low=1, integer=True, instead="None")
+        check_choice("pool", self.pool, ("max", "avg"))
+        super()._check()
+
+
+@parameters
+class TrunkFeatures(LayerParameters):
+    """Features from the layers of the network `_features_of`.
+
+    Parameters
+    ----------
+    bn_stats : {"real", "running"}
+        Batch-norm statistics of the network that `transform` reads. "real" measures them on the
+        training samples after training, as DCGAN's released code does. "running" keeps PyTorch's
+        running averages over the batches of training; a discriminator's include generated samples.
+    """
+
+    bn_stats: str = "real"
+    _features_of = "discriminator"
+
+    def _check(self) -> None:
+        check_choice("bn_stats", self.bn_stats, ("real", "running"))
+        super()._check()
+
+    def _keeps_statistics(self) -> tuple[str, ...]:
+        return (self._features_of,) if self.bn_stats == "running" else ()
+
+    def _extractor(self, nets: Any) -> PooledTaps:
+        net, shape = getattr(nets, self._features_of), self.input_shape_  # type: ignore[attr-defined]
+        return PooledTaps(net, self.layers, self.tap, self.pool_grid, self.pool, shape)
+
+
+def check_rate(name: str, value: float | None) -> None:
+    """Raise unless `value` is a number above 0, or None."""
+    if value is not None:
+        check_number(name, value, low=0, open_low=True, instead="None")

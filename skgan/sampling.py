@@ -1,0 +1,94 @@
+"""Samples from the prior, through the generator."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from torch import Tensor
+
+from . import settings
+from .nn.codes import Prior
+from .utils.checks import check_number
+from .utils.seeds import stream
+
+
+class Sampling:
+    """The side of `BaseGAN` that draws from the prior."""
+
+    # For a message: what to use where there is no prior to draw from.
+    _instead_of_sample: ClassVar[str] = ""
+
+    # Of BaseGAN.
+    _nets: Callable[[], Any]
+    _device: Callable[[], torch.device]
+    _format: Any
+
+    def _decode(self, nets: Any, z: Tensor) -> Tensor:
+        """Samples from z, of the shape of X as networks see it."""
+        return nets.generator(z)
+
+    def _prior(self) -> Prior | None:
+        """What z is; None in a game that draws no z."""
+        return None
+
+    def _draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
+        """n draws from the prior; (n, 0) in a game that has none."""
+        prior = self._prior()
+        return torch.empty(n, 0) if prior is None else prior.draw(n, rng, component)
+
+    @torch.no_grad()
+    def _generate(self, n_samples: int, random_state, component: int | None) -> Tensor:
+        nets = self._nets()
+        check_number("n_samples", n_samples, low=1, integer=True)
+        settings.check_component(self, component)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        rng = stream(seed, "sample")
+        z = self._draw(n_samples, rng, component).to(self._device())
+        return torch.cat([self._decode(nets, part).float().cpu() for part in z.split(512)])
+
+    @available_if(settings.has_prior)
+    def sample(self, n_samples=1, random_state=None, *, component=None):
+        """Generated samples, in the layout, value range and (for uint8) type of the X of `fit`.
+
+        Parameters
+        ----------
+        n_samples : int
+        random_state : None, int or RandomState
+            Seed of the draws from the prior.
+        component : None or int
+            Value of the prior's (first) categorical part in all samples: one generator of a
+            mixture, or one category. None draws it for each sample.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, ...)
+        """
+        x = self._generate(n_samples, random_state, component)  # raises if nothing is fitted
+        return self._format.decode(x)
+
+    @available_if(settings.has_prior)
+    def sample_images(self, n_samples=1, random_state=None, *, component=None):
+        """Generated images for display: float32 (n_samples, c, h, w) in [0, 1].
+
+        Parameters
+        ----------
+        n_samples : int
+        random_state : None, int or RandomState
+        component : None or int
+            As in `sample`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, c, h, w)
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted on a table.
+        """
+        x = self._generate(n_samples, random_state, component)
+        if x.ndim != 4:
+            raise ValueError("this estimator was fitted on a table: it has no images to show.")
+        return ((x + 1) / 2).clamp(0, 1).numpy()
