@@ -20,8 +20,8 @@ html_title = f"skgan {release}"
 numpydoc_show_class_members = False
 myst_heading_anchors = 2
 
-# The gallery runs every examples/plot_*.py. It starts once there is one, with its page's heading
-# in examples/GALLERY_HEADER.rst.
+# The gallery runs every examples/plot_*.py. It is built only where its heading,
+# examples/GALLERY_HEADER.rst, exists.
 gallery_exists = (EXAMPLES / "GALLERY_HEADER.rst").exists()
 if gallery_exists and importlib.util.find_spec("sphinx_gallery"):
     extensions.append("sphinx_gallery.gen_gallery")
@@ -29,6 +29,6 @@ if gallery_exists and importlib.util.find_spec("sphinx_gallery"):
         "examples_dirs": str(EXAMPLES),
         "gallery_dirs": "auto_examples",
         "filename_pattern": r"/plot_",
-        # demo.py takes minutes and is run by itself.
+        # demo.py takes minutes, so it is not run here.
         "ignore_pattern": r"(__init__|demo)\.py",
     }

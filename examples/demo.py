@@ -1,7 +1,7 @@
 """Learn features of handwritten digits with a GAN, and measure what they are worth.
 
-A DCGAN trains on 4,000 digits without their labels. Its discriminator's features then go to a
-linear classifier that sees few labels, next to raw pixels, PCA and the same network untrained.
+A DCGAN is trained on 4,000 digits without their labels. A linear classifier then learns from its
+discriminator's features with few labels, next to raw pixels, PCA and the same network untrained.
 
     make demo
     python examples/demo.py --epochs 5 --draws 5 --out demo_output
@@ -40,7 +40,7 @@ def main() -> None:
         image_shape=(1, 28, 28), n_epochs=options.epochs, random_state=options.seed, verbose=1
     )
     gan.fit(X_train)
-    trained = FrozenEstimator(gan)  # what is built on it does not train it again
+    trained = FrozenEstimator(gan)  # pipelines and probes do not train it again
 
     print("\n2. Accuracy on the 1,000 test digits, with 10 and 100 labels per class:")
     result = probe(
@@ -73,7 +73,7 @@ def main() -> None:
         "training_seconds": sum(epoch["seconds"] for epoch in gan.history_),
         "total_seconds": time.perf_counter() - started,
     }
-    # What JSON does not know, such as a spec of a network, is written as its repr.
+    # Values that JSON does not have, such as the spec of a network, are written as their repr.
     text = json.dumps(record, indent=2, default=repr)
     (options.out / "result.json").write_text(text + "\n")
     print(f"\nWrote samples.png, losses.png and result.json to {options.out}/")

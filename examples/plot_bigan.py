@@ -2,16 +2,16 @@
 Encode digits, and decode them again
 ====================================
 
-A BiGAN learns two maps at once: a generator from codes to images, and an encoder from images to
-codes. No error of reconstruction enters its loss. That the two come to invert each other follows
-from the game alone, and this example shows how far they have come on 8x8 digits.
+A BiGAN trains two networks at once: a generator that maps codes to images, and an encoder that maps
+images to codes. Its loss has no reconstruction error. That the two networks come to invert each
+other follows from the game alone, and this example shows how well they do so on 8x8 digits.
 """
 
 # %%
 # Train
 # -----
-# `output="latent"` makes `transform` return the code itself, which the generator understands. For
-# features to learn from, leave the default: the layer in front of the code.
+# With `output="latent"`, `transform` returns the code itself, which the generator can decode. For
+# features to learn from, use the default: the layer before the code.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,9 +32,9 @@ bigan = BiGANEncoder(
 bigan.fit(X_train)
 
 # %%
-# Back and forth
-# --------------
-# Digits that were not seen in training, and below each what the generator makes of its code.
+# Reconstruct
+# -----------
+# Digits that were not seen in training, and below each its reconstruction.
 
 reconstructed = bigan.reconstruct(X_test)
 
@@ -48,7 +48,7 @@ axes[0, 0].set_ylabel("x")
 axes[1, 0].set_ylabel("G(E(x))")
 
 # %%
-# The error alone says little. What says something is its ratio to that of mismatched pairs: 1
+# The error alone says little; its ratio to the error of mismatched pairs says more. A ratio of 1
 # means that the reconstruction has nothing to do with the digit.
 
 matched = np.linalg.norm(X_test - reconstructed, axis=1).mean()
@@ -58,7 +58,7 @@ print(f"matched {matched:.1f}, mismatched {mismatched:.1f}, ratio {matched / mis
 # %%
 # Between two digits
 # ------------------
-# Codes are rows of numbers: a straight line between two of them, decoded.
+# Points on the straight line between two codes, decoded.
 
 start, end = bigan.transform(X_test[[int(np.flatnonzero(y_test == d)[0]) for d in (0, 6)]])
 line = bigan.inverse_transform(np.linspace(start, end, 10))

@@ -1,10 +1,10 @@
 """
-What a discriminator has learnt, and what it could do before
-=============================================================
+A discriminator's features, trained and untrained
+=================================================
 
 A DCGAN is trained on digits without their labels, and the layers of its discriminator are the
-features. This example looks at the game, at what the generator draws, and at what the features are
-worth with few labels: next to raw pixels, PCA, and the same network untrained.
+features. This example shows the losses, the generated digits, and what the features are worth with
+few labels, next to raw pixels, PCA, and the same network untrained.
 """
 
 # %%
@@ -30,15 +30,15 @@ gan = DCGANDiscriminatorFeatures(
 gan.fit(X_train)
 
 # %%
-# The game
-# --------
-# Neither loss goes to zero: each player's depends on how good the other one is.
+# The losses
+# ----------
+# Neither loss goes to zero, because each network's loss depends on how good the other one is.
 
 HistoryDisplay.from_estimator(gan)
 
 # %%
-# Digits that nobody wrote
-# ------------------------
+# Generated digits
+# ----------------
 
 SampleDisplay.from_estimator(gan, n_samples=40, n_columns=10, random_state=0)
 
@@ -46,7 +46,8 @@ SampleDisplay.from_estimator(gan, n_samples=40, n_columns=10, random_state=0)
 # What the features are worth
 # ---------------------------
 # A linear SVM on frozen features, with 2, 5 and 10 labels a class; means over ten draws of the
-# labelled images, the same for all. `FrozenEstimator` says that the extractor is fitted already.
+# labelled images, which are the same for all features. `FrozenEstimator` marks the extractor as
+# fitted already.
 
 result = probe(
     FrozenEstimator(gan), X_train, y_train, X_test, y_test, n_labels=(2, 5, 10), n_draws=10,
@@ -55,9 +56,9 @@ result = probe(
 print(result)
 
 # %%
-# Compare with the untrained network first: random convolutions, pooled, are no bad features, and
-# only what is above them has been learnt. Then with raw pixels, which at this size are better than
-# both, since 64 numbers leave little to be found. On digits of 28x28 the order is another one: see
-# `make demo`, and the table in the README.
+# Compare with the untrained network first: pooled random convolutions are not bad features, and
+# only what exceeds them has been learnt. Then compare with raw pixels, which are better than both
+# at this size, since 64 numbers leave little to be found. On digits of 28x28 the order is
+# different: see `make demo`, and the table in the README.
 
 plt.show()

@@ -2,17 +2,17 @@
 Many generators, one mode each
 ==============================
 
-A GAN with one generator may leave out parts of the data. An MGAN has several, and a classifier
-that tells which of them made a row: generators are paid for being told apart. On a ring of eight
-Gaussians one can watch each take a mode of its own.
+A GAN with one generator may leave out parts of the data. An MGAN has several generators, and a
+classifier that tells which of them produced a sample; the generators' loss is lower if they can be
+told apart. On a ring of eight Gaussians, each generator takes a mode of its own.
 """
 
 # %%
 # Train
 # -----
-# Two columns are a table, so the networks are dense. `norm="none"` since batch norm in a small
-# discriminator hides from it how far out a batch lies. The generators' large learning rate is what
-# makes a single one collapse here.
+# Two columns are a table, so the networks are dense. `norm="none"` is used because batch norm hides
+# the mean and variance of a batch from a small discriminator. The generators' large learning rate
+# is what makes a single generator collapse here.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,9 +34,9 @@ one = MGANExtractor(n_generators=1, **settings).fit(X)
 several = MGANExtractor(n_generators=8, **settings).fit(X)
 
 # %%
-# Who makes what
-# --------------
-# Samples of the single generator, and of the eight, a colour each.
+# Which generator produces what
+# -----------------------------
+# Samples of the single generator, and of the eight generators, each in its own colour.
 
 fig, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True, layout="constrained")
 for ax, mgan, title in zip(axes, (one, several), ("one generator", "eight"), strict=True):
@@ -46,7 +46,7 @@ for ax, mgan, title in zip(axes, (one, several), ("one generator", "eight"), str
     ax.set(title=title, aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
 
 # %%
-# Counted: the share of the samples that lie within 0.3 of a centre, by centre.
+# The share of the samples that lie within 0.3 of each centre.
 
 centres = 2 * np.c_[np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)]
 for name, mgan in (("one", one), ("eight", several)):
@@ -55,24 +55,25 @@ for name, mgan in (("one", one), ("eight", several)):
     print(f"{name:>5}: {np.bincount(near, minlength=8) / 2000}")
 
 # %%
-# The classifier knows them
+# What the classifier knows
 # -------------------------
-# How often it names the generator of a new sample, and how often the one in charge of a mode is
-# named for real rows of that mode: it has never seen a label, and its features tell modes apart.
+# The first figure is how often the classifier names the right generator for a generated sample, the
+# second how often it names a mode's generator for real samples of that mode. It has never seen a
+# label, and yet its features tell the modes apart.
 
 made = np.repeat(np.arange(8), 100)
 samples = np.concatenate([several.sample(100, random_state=1, component=k) for k in range(8)])
 
 
-def named(rows):
-    """The generator that the classifier takes for the maker of each row."""
+def named(points):
+    """The generator that the classifier names for each point."""
     module = several.classifier_
-    centred = (rows - X.mean(0)) / X.std(0)
-    return module(torch.as_tensor(centred, dtype=torch.float32)).argmax(1).numpy()
+    standardised = (points - X.mean(0)) / X.std(0)
+    return module(torch.as_tensor(standardised, dtype=torch.float32)).argmax(1).numpy()
 
 
 owner = {k: np.bincount(named(X[mode == k]), minlength=8).argmax() for k in range(8)}
-print(f"samples: {np.mean(named(samples) == made):.2f}")
-print(f"real rows: {np.mean(named(X) == np.array([owner[k] for k in mode])):.2f}")
+print(f"generated samples: {np.mean(named(samples) == made):.2f}")
+print(f"real samples: {np.mean(named(X) == np.array([owner[k] for k in mode])):.2f}")
 
 plt.show()

@@ -1,11 +1,11 @@
-"""skgan beside hand-written PyTorch, in one interleaved run: images a second, and memory.
+"""skgan and hand-written PyTorch scripts, timed in one interleaved run: images/s, and memory.
 
     make bench
     python examples/benchmarks/bench.py --only train-table1 extract-table1 --rounds 9
 
-Every candidate runs in turn, round after round behind a warm-up; the ratios are taken round by
-round and their median is reported. What is not wanted while it runs: any other work on the
-machine. The peers of training:
+After a warm-up, all candidates run in turn, for several rounds; the ratios are taken within each
+round and their median is reported. Run nothing else on the machine meanwhile. The scripts that
+training is compared with:
 
     (a) plain       the usual DCGAN script in float32, its images a tensor in memory
     (b) published   the same with a DataLoader and per-image transforms
@@ -102,7 +102,7 @@ def extract(name, rounds):
 
 
 def mlp(rounds, width=1024, n_steps=60):
-    """BiGAN's dense networks on 784 pixels, simultaneous play in batches of 128."""
+    """BiGAN's dense networks on 784 pixels, updated simultaneously in batches of 128."""
     X = images(128 * n_steps, 28, 1)
     spec = MLPSpec(width, bn_affine=False, z_injection=True, bias=False)
 
@@ -144,7 +144,7 @@ def search(rounds):
 
 
 def memory(name):
-    """Peak memory in MB of training in a process of its own, and what imports take of it."""
+    """Peak memory in MB of training in a process of its own, and the imports' part of it."""
     runs = {side: peak_memory(__file__, "--memory", side, name) for side in ("plain", "skgan")}
     beyond = {side: run["peak"] - run["imports"] for side, run in runs.items()}
     return runs | {"ratio": beyond["skgan"] / beyond["plain"]}
@@ -172,8 +172,8 @@ def products_of(name):
     for c_in, c_out in zip((colours, *channels[:-1]), channels, strict=True):
         side //= 2
         rows, window = batch_size * side * side, 16 * c_in
-        # D: forward 3 times, input gradient 3 (not of images in D's step), weight gradient 2;
-        # G's mirror image: once each.
+        # D: forward 3 times, input gradient 3 times (not with respect to images in D's step),
+        # weight gradient twice. The mirrored layer of G: once each.
         inner = 1 if c_in == colours else 3
         forward, to_input, to_weight = 3 + 1, inner + 1, 2 + 1
         found += [
@@ -186,7 +186,7 @@ def products_of(name):
 
 
 def rates(name, rounds):
-    """TFLOP/s of plain matrix products at the step's own shapes, weighted as the step has them."""
+    """TFLOP/s of plain matrix products of the step's shapes, each as often as in the step."""
     types = {"float32": torch.float32} | ({"bfloat16": torch.bfloat16} if has_bfloat16() else {})
     shapes = products_of(name)
     flop = sum(2 * times * m * k * n for times, m, k, n in shapes)
@@ -206,7 +206,7 @@ def rates(name, rounds):
 
 
 def share_of_rate(training, rates_):
-    """Which part of the product rate training reaches."""
+    """The share of the product rate that training reaches."""
     fastest = "bfloat16" if training["precision"] == "bfloat16" else "float32"
     speed = np.median(training["skgan"]) * rates_["gflop_an_image"] / 1000
     return float(speed / np.median(rates_[fastest]))
@@ -257,7 +257,7 @@ def main():
     out["machine"] = machine()
     differ = [k for k in before if k != "date" and before[k] != out["machine"].get(k)]
     if differ:
-        raise SystemExit(f"{options.out} is of another machine ({', '.join(differ)}).")
+        raise SystemExit(f"{options.out} was measured on another machine ({', '.join(differ)}).")
     out["commands"].append(" ".join(["python", *sys.argv]))
     print(json.dumps(out["machine"], indent=1))
     for job in options.only or JOBS:
@@ -279,7 +279,7 @@ def parse_options():
                         help=f"some of: {', '.join(JOBS)}")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--out", type=Path, help="write the figures here, as JSON, beside those of other jobs there"
+        "--out", type=Path, help="JSON file of figures; those of other jobs in it are kept"
     )
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""What skgan is timed against: the usual PyTorch scripts, written out by hand."""
+"""The usual hand-written PyTorch scripts, against which skgan is timed."""
 
 import time
 
@@ -12,7 +12,7 @@ LATENT = 100
 
 
 def networks(channels, n_colours, final):
-    """(G, D) of DCGAN as public scripts have them; `final` is the side of the deepest map."""
+    """(G, D) of DCGAN as in public scripts; `final` is the side of the deepest feature maps."""
     down, c = [], n_colours
     for i, width in enumerate(channels):
         norm = [nn.BatchNorm2d(width)] if i else []
@@ -35,7 +35,7 @@ def networks(channels, n_colours, final):
 
 
 def train(G, D, batches, n_images, *, autocast=False):
-    """The usual loop over one epoch: D on real and on generated rows, then G. Images a second."""
+    """One epoch of the usual loop: D on real and on generated images, then G. Returns images/s."""
     bce = nn.BCEWithLogitsLoss()
     opt_d = torch.optim.Adam(D.parameters(), lr=2e-4, betas=(0.5, 0.999))
     opt_g = torch.optim.Adam(G.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -124,7 +124,7 @@ def extract(D, X, batch_size=128):
 
 
 class Joint(nn.Module):
-    """D(x, z): a map of z is added in front of the second layer's batch norm."""
+    """D(x, z): a linear map of z is added before the second layer's batch norm."""
 
     def __init__(self, width, latent):
         super().__init__()
@@ -169,7 +169,7 @@ def bigan_networks(width=1024, latent=50):
 
 
 def train_bigan(G, E, D, batches, n_images, latent=50):
-    """One epoch of simultaneous play: all gradients at one point, then all steps."""
+    """One epoch of simultaneous updates: all gradients at the same weights, then all steps."""
     settings = {"lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 2.5e-5}
     opts = [torch.optim.Adam(net.parameters(), **settings) for net in (D, G, E)]
     bce = nn.BCEWithLogitsLoss()

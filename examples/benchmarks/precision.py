@@ -1,15 +1,15 @@
-"""What bfloat16 products cost in quality: the same fits in both precisions, and a linear probe.
+"""What bfloat16 costs in quality: the same fits in both precisions, and a linear probe.
 
     python examples/benchmarks/precision.py --data mnist.npz --seeds 0 1 2
     python examples/benchmarks/precision.py                  # downloads MNIST by torchvision
 
 For each seed DCGANDiscriminatorFeatures trains on the same MNIST images in float32 and in
-bfloat16, from the same initial weights and for as many epochs, and so does an untrained network
-(0 epochs). A linear SVM then learns from 10 and from 100 labels a class. CPUs without matrix
+bfloat16, from the same initial weights and for as many epochs; an untrained network (0 epochs) is
+the baseline. A linear SVM then learns from 10 and from 100 labels a class. CPUs without matrix
 units compute bfloat16 by way of float32, with the same rounding, more slowly; those with
-AVX512-BF16 have kernels of their own for it, whose rounding is another one.
+AVX512-BF16 have kernels of their own for it, which round differently.
 
-Each seed is one file in examples/papers/results; those that are there are not run again.
+Each seed is one file in examples/papers/results and is not repeated.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument(
-        "--suffix", default="", help="in the results' names, for another kind of CPU: _avx512"
+        "--suffix", default="", help="for the result files' names: _avx512 on such a CPU"
     )
     options = parser.parse_args()
     data = images_and_labels(options.data)
@@ -93,7 +93,9 @@ def main():
         if path.exists():
             made_by = json.loads(path.read_text())["command"]
             if made_by != command(seed, options):
-                raise SystemExit(f"{path} is of {made_by!r}: move it away, or name a --suffix.")
+                raise SystemExit(
+                    f"{path} was made by {made_by!r}: move it away, or pass a --suffix."
+                )
             print(f"{path.name}: there already")
             continue
         report = run(seed, data, options)

@@ -1,4 +1,4 @@
-"""Fair timings on machines that others use as well: everything in turn, ratios round by round."""
+"""Fair timings on shared machines: all candidates in turn, and ratios within each round."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import skgan
 
 
 def interleave(candidates, rounds, *, warm_up=1):
-    """Run all candidates in turn, `rounds` times: {name: [figure, ...]}, larger is better."""
+    """Run all candidates in turn, `rounds` times: {name: [figure, ...]}; larger is better."""
     figures = {name: [] for name in candidates}
     for i in range(warm_up + rounds):
         for name, run in candidates.items():
@@ -27,21 +27,21 @@ def interleave(candidates, rounds, *, warm_up=1):
 
 
 def ratios(figures, reference):
-    """{name: (median, lowest, highest) of the ratios to `reference`, round by round}."""
+    """{name: (median, lowest, highest)} of the ratios to `reference` within each round."""
     base = np.asarray(figures[reference])
     by_round = {name: np.asarray(f) / base for name, f in figures.items() if name != reference}
     return {k: (float(np.median(r)), float(r.min()), float(r.max())) for k, r in by_round.items()}
 
 
 def n_cores():
-    """That this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def machine():
-    """What the figures were measured on."""
+    """The machine and the versions with which the figures were measured."""
     names = Path("/proc/cpuinfo")
     model = platform.processor() or platform.machine()
     if names.exists():
@@ -59,7 +59,7 @@ def machine():
 
 
 def peak_memory(script, *arguments):
-    """What `script`, run in a process of its own, prints of its memory as its last line."""
+    """Run `script` in a process of its own; returns the JSON that its last line prints."""
     run = subprocess.run(
         [sys.executable, script, *arguments], check=True, capture_output=True, text=True
     )
@@ -67,9 +67,9 @@ def peak_memory(script, *arguments):
 
 
 def resident(high=False):
-    """Resident memory of this process in MB; with `high` the largest it ever was."""
+    """Resident memory of this process in MB; with `high`, its maximum so far."""
     if not Path("/proc/self/status").exists():
-        raise SystemExit("the memory jobs read /proc/self/status, which is Linux's alone.")
+        raise SystemExit("the memory jobs read /proc/self/status, which only Linux has.")
     key = "VmHWM:" if high else "VmRSS:"
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(s.split()[1]) for s in lines if s.startswith(key)) / 1024

@@ -3,16 +3,17 @@
     python examples/papers/bigan_layers_mnist.py --data mnist.npz
     python examples/papers/bigan_layers_mnist.py                  # downloads MNIST by torchvision
 
-As the paper does on ImageNet (Donahue et al. 2017, sec. 4.3): the encoder is frozen, and a linear
-classifier learns from each of its layers, here pooled to 4x4, with 10 and 100 labels a class; the
-untrained encoder and raw pixels stand beside it. Reconstructions and samples are drawn as pictures
-next to the figures, to be looked at, with matplotlib (`pip install "skgan[plot]"`).
+As in the paper's experiment on ImageNet (Donahue et al. 2017, sec. 4.3), the encoder is frozen, and
+a linear classifier learns from each of its layers, here pooled to 4x4, with 10 and 100 labels a
+class; the untrained encoder and raw pixels are measured in the same way. Pictures of
+reconstructions and samples are saved next to the figures; they need matplotlib, as in
+`pip install "skgan[plot]"`.
 
-G, E and D are DCGAN's networks, 32 channels wide. That maps of z in D begin with a standard
-deviation of 0.02, and not with the released code's 0.02 k^2, was decided after short trials, by
-D's loss and by reconstructions, before any accuracy was seen.
+G, E and D are DCGAN's networks, 32 channels wide. The linear maps of z in D are initialised with a
+standard deviation of 0.02, and not with the released code's 0.02 k^2. This was decided after short
+trials, by D's loss and by reconstructions, before any accuracy was seen.
 
-The fit goes on from its last checkpoint in --work; the result is one file a seed in
+An interrupted fit resumes from its last checkpoint in --work; the result is one file per seed in
 examples/papers/results.
 """
 
@@ -27,7 +28,7 @@ from skgan.inspection import SampleDisplay
 
 
 def framed(X):
-    """28x28 with two black pixels all around."""
+    """28x28 images with a frame of two black pixels."""
     return np.pad(X, ((0, 0), (2, 2), (2, 2)))
 
 
@@ -54,10 +55,10 @@ matplotlib.use("Agg")
 
 
 def draw(bigan, X, stem):
-    """Two sheets: rows above their reconstructions, and samples."""
-    rows = X[:60].reshape(3, 20, 1, 32, 32)
+    """Saves two pictures: images above their reconstructions, and samples."""
+    originals = X[:60].reshape(3, 20, 1, 32, 32)
     back = bigan.reconstruct(X[:60]).reshape(3, 20, 1, 32, 32)
-    pairs = np.stack([rows, back], axis=1).reshape(-1, 1, 32, 32) / 255
+    pairs = np.stack([originals, back], axis=1).reshape(-1, 1, 32, 32) / 255
     for name, images in (("reconstructions", pairs), ("samples", bigan.sample_images(120, 0))):
         sheet = SampleDisplay(images).plot(n_columns=20)
         sheet.figure_.savefig(f"{stem}_{name}.png", dpi=150, bbox_inches="tight")

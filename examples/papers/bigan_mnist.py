@@ -4,30 +4,31 @@
     python examples/papers/bigan_mnist.py run --epochs 400 --methods bigan --seeds 0 1
     python examples/papers/bigan_mnist.py table --epochs 20
 
-Without --data, MNIST is downloaded by torchvision. All rows train on the 60,000 training images
-without labels, on the paper's dense networks ("bigan784"), its batches, rates and schedule: half
-of the epochs at a constant rate, half with exponential decay to 1 %. All of it is the paper's and
-was fixed before any result was seen, but for four things, each found wrong and then set as in the
-released code: the first runs had a tanh at G's end on pixels in [0, 1], not a sigmoid; the next a
-last layer of D that began at N(0, 0.02), not at zero; those after them a batch norm with an eps
-of 1e-5, not 1e-8; and the last a decay that came an epoch late and ended above 1 %. The second
-1-NN below came after the first results, to compare with the released log. Row D is
-DCGANDiscriminatorFeatures as it stands: D and G move in turn, D's loss is a sum, not a mean, of its
-two halves, and its last layer begins at N(0, 0.02).
+Without --data, MNIST is downloaded by torchvision. All methods train on the 60,000 training images
+without labels, with the paper's dense networks ("bigan784"), batches, learning rates and schedule:
+half of the epochs at a constant rate, half with exponential decay to 1 %. All of this is the
+paper's and was fixed before any result was seen, except for four settings, each found wrong and
+then corrected to the released code's: the first runs had a tanh as G's output on pixels in [0, 1],
+not a sigmoid; the next ones initialised D's last layer from N(0, 0.02), not to zero; those after
+them had batch norm with an eps of 1e-5, not 1e-8; and in the last ones the decay came an epoch late
+and ended above 1 %. The second 1-NN below was added after the first results, to compare with the
+released log. Method d is DCGANDiscriminatorFeatures as it stands: D and G are updated in turn, D's
+loss is the sum, not the mean, of its two terms, and its last layer is initialised from N(0, 0.02).
 
-After the last epoch:
+Measured after the last epoch:
 
-- 1-NN, Euclidean, unscaled: 50,000 training rows for reference, the 10,000 test rows as queries;
-- the same with 10,000 random training rows as queries and the other 50,000 for reference, since
-  the released code's log is of such rows by default. They are easier than the test rows, by half
-  a point for raw pixels and untrained networks. In the release networks do not train on them,
-  so that an epoch has 391 steps; here they do, without labels, and it has 469;
-- since an untrained encoder does nearly as well there: 1-NN and a linear SVM with 10 and with
-  100 labels a class (C and scaling of the SVM chosen on the first draw's labelled rows);
-- how far reconstructions are from their rows, over how far they are from other rows.
+- 1-NN, Euclidean, unscaled: 50,000 training images as reference, the 10,000 test images as queries;
+- the same with 10,000 random training images as queries and the other 50,000 as reference, since
+  the released code's log is of such queries by default. They are easier than the test images, by
+  half a point for raw pixels and untrained networks. In the released code, networks do not train on
+  them, so that an epoch has 391 steps; here they do, without labels, and it has 469;
+- 1-NN and a linear SVM with 10 and with 100 labels a class, since an untrained encoder is nearly as
+  good with all labels (C and scaling of the SVM are chosen on the first draw's labelled images);
+- the reconstruction ratio: the distance of reconstructions from their images, divided by their
+  distance from other images.
 
-Each run is one file in examples/papers/results and is not done twice; one that was interrupted
-goes on from its last checkpoint in --work.
+Each run is one file in examples/papers/results and is not repeated; an interrupted run resumes from
+its last checkpoint in --work.
 """
 
 import time
@@ -52,7 +53,7 @@ AUTOENCODER = {k: v for k, v in SHARED.items() if k != "latent"} | {
     "generator": "bigan784", "encoder": "bigan784",
 }  # fmt: skip
 
-# name: (how it is made, 1-NN accuracy in the paper's Table 1)
+# name: (constructor, 1-NN accuracy in the paper's Table 1)
 METHODS = {
     "bigan": (lambda **s: skgan.BiGANEncoder(**NETS, encoder="bigan784", **SHARED, **s), 97.39),
     "d": (
@@ -84,7 +85,7 @@ METHODS = {
 
 
 def one_nn(features, data, seed):
-    """Accuracies in percent of the nearest of 50,000 rows: of test, and of other training rows."""
+    """1-NN accuracies in percent by 50,000 images: of test images, and of other training images."""
     X, y, X_test, y_test = data
     F = features.transform(X)
     nearest = KNeighborsClassifier(1, algorithm="brute")
@@ -97,7 +98,7 @@ def one_nn(features, data, seed):
 
 
 def few_labels(features, data, draws):
-    """Mean accuracy in percent, and its spread over draws, with 10 and 100 labels a class."""
+    """The probes' results with 10 and 100 labels a class."""
     protocols = {
         "1nn": {"classifier": KNeighborsClassifier(1), "scaling": ("none",)},
         "svm": {"classifier": "svm", "selection": "first"},
@@ -163,10 +164,10 @@ def run_all(options):
 
 
 def table(options):
-    """Mean and spread over seeds of what is in the results, the paper's figures beside it."""
+    """Prints mean and standard deviation of the results over seeds, next to the paper's figures."""
     print(f"{options.epochs} epochs; accuracies in %, mean ± standard deviation over seeds\n")
-    columns = ["row", "seeds", "paper, 1-NN", "1-NN", "of training rows", "1-NN, 10", "1-NN, 100",
-               "SVM, 10", "SVM, 100", "x to G(E(x)), over others"]  # fmt: skip
+    columns = ["features", "seeds", "paper, 1-NN", "1-NN", "1-NN, training queries", "1-NN, 10",
+               "1-NN, 100", "SVM, 10", "SVM, 100", "reconstruction ratio"]  # fmt: skip
     common.print_head(columns)
     for name, (_, paper) in METHODS.items():
         reports = common.read_all(options.results, result_name(name, options.epochs, "*"))
@@ -184,7 +185,7 @@ def table(options):
 
 
 def accuracy(result, n_labels):
-    """The mean over the draws of a budget in a probe's result."""
+    """The mean accuracy over the draws of `n_labels` labels a class in a probe's result."""
     return np.mean([r["accuracy"] for r in result["records"] if r["n_labels"] == n_labels])
 
 

@@ -1,4 +1,4 @@
-"""What the scripts beside this file share: images, result files, means with their spread."""
+"""What the scripts in this folder share: images, result files, means and standard deviations."""
 
 import argparse
 import json
@@ -29,12 +29,12 @@ def parser_of(description, work):
 
 
 def precision_of(options):
-    """How a command says which precision was asked for: not at all if it is float32."""
+    """The command's option for the precision; "" for float32, the default."""
     return "" if options.precision == "float32" else f" --precision {options.precision}"
 
 
 def load_images(path, dataset="mnist"):
-    """(X_train, y_train, X_test, y_test), images uint8: of an npz, or fetched by torchvision."""
+    """(X_train, y_train, X_test, y_test), uint8 images from an npz or downloaded by torchvision."""
     if path is not None:
         with np.load(path) as data:
             found = tuple(data[k] for k in ("X_train", "y_train", "X_test", "y_test"))
@@ -48,12 +48,12 @@ def load_images(path, dataset="mnist"):
 
 
 def as_rows(X):
-    """Rows of pixels in [0, 1]."""
+    """Flat images, (n, pixels) in [0, 1]."""
     return X.reshape(len(X), -1).astype(np.float32) / 255
 
 
 def reconstruction(features, X):
-    """Mean distances (pixels in [0, 1]) of reconstructions to their rows, and to other rows."""
+    """Mean distances (pixels in [0, 1]) of reconstructions to their images, and to other images."""
     x, back = as_rows(X), as_rows(features.reconstruct(X))
     own = np.linalg.norm(x - back, axis=1).mean()
     other = np.linalg.norm(x - np.roll(back, 1, axis=0), axis=1).mean()
@@ -61,7 +61,7 @@ def reconstruction(features, X):
 
 
 def report_of(command):
-    """How every result file begins."""
+    """The first entries of every result file."""
     return {
         "command": command,
         "date": datetime.now(UTC).date().isoformat(),
@@ -72,7 +72,7 @@ def report_of(command):
 
 
 def commit():
-    """Of this tree; "" where git does not tell."""
+    """The commit of these files; "" where git cannot tell."""
     command = ["git", "describe", "--always", "--dirty"]
     try:
         found = subprocess.run(
@@ -84,7 +84,7 @@ def commit():
 
 
 def settings_of(features):
-    """Parameters that a result depends on, and what "auto" came to."""
+    """Parameters that a result depends on, and the values that "auto" was resolved to."""
     left_out = {"checkpoint_dir", "func"}
     settings = {k: v for k, v in features.get_params(deep=False).items() if k not in left_out}
     came_to = {
@@ -103,23 +103,23 @@ def write(path, report):
 
 
 def there_already(path, command):
-    """Whether the result of `command` is there; stops at one of another command."""
+    """Whether the result of `command` exists; exits if the file is of another command."""
     if not path.exists():
         return False
     made_by = json.loads(path.read_text())["command"]
     if made_by != command:
-        raise SystemExit(f"{path} is of {made_by!r}: move it away to run {command!r}.")
+        raise SystemExit(f"{path} was made by {made_by!r}: move it away to run {command!r}.")
     print(f"{path.name}: there already", flush=True)
     return True
 
 
 def read_all(folder, pattern):
-    """Every report whose file matches, in order of their names."""
+    """Every report whose file matches, sorted by file name."""
     return [json.loads(p.read_text()) for p in sorted(folder.glob(pattern))]
 
 
 def cell(values):
-    """Mean and standard deviation over seeds, "-" for no values."""
+    """Mean and standard deviation over seeds; "-" for no values."""
     if len(values) == 0:
         return "-"
     spread = f" ±{np.std(values, ddof=1):.2f}" if len(values) > 1 else ""

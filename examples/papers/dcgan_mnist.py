@@ -5,11 +5,11 @@
 
 The GAN trains on all 60,000 training images without labels (28x28, padded to 32). Then an SVM
 (squared hinge) learns from all labels, from 100 and from 10 labels a class, next to raw pixels,
-PCA and the same network untrained. C and the scaling are chosen on training rows only: for few
-labels by 3-fold cross-validation on the first draw, for all labels on 10,000 rows.
+PCA and the same network untrained. C and the scaling are chosen on training images only: for few
+labels by 3-fold cross-validation on the first draw, for all labels on 10,000 images.
 
-Each stage is one file in examples/papers/results and is not done twice; the training's checkpoints
-are kept in --work, and a finished one is not repeated.
+Each stage is one file in examples/papers/results and is not repeated; checkpoints of the training
+are kept in --work, and a finished training is not repeated.
 """
 
 import time
@@ -36,9 +36,9 @@ def main():
     stem = f"dcgan_mnist_epochs{options.epochs}_seed{options.seed}"
     data = X_train, y_train, X_test, y_test
     few = {"selection": "first", "n_draws": options.draws, "n_jobs": options.jobs}
-    # As the paper does it: LinearSVC on unscaled features. Of the released code's seven values of
-    # C there are three, and 0.1 for the pixels' sake, chosen on 10,000 rows. 100 passes bound the
-    # time of a fit.
+    # As in the paper: LinearSVC on unscaled features. C is chosen on 10,000 images, from three of
+    # the released code's seven values and 0.1, which is for raw pixels. The limit of 100 passes
+    # bounds the time of a fit.
     full = {
         "classifier": LinearSVC(dual=True, max_iter=100),
         "param_grid": {"C": [1e-4, 1e-3, 1e-2, 1e-1]},

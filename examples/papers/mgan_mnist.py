@@ -2,23 +2,24 @@
 
     python examples/papers/mgan_mnist.py run                      # 32 wide, 20,000 images, 5 epochs
     python examples/papers/mgan_mnist.py run --width 128 --images 60000 --epochs 20 --seeds 0 \
-        --removed 0 1 4                                           # table 1 as it is
+        --removed 0 1 4                                           # all of table 1's settings
     python examples/papers/mgan_mnist.py run --dataset cifar10 --seeds 0 1 2 --removed 0 1 2
     python examples/papers/mgan_mnist.py table
 
 Without --data, MNIST or CIFAR-10 is downloaded by torchvision. Networks and settings are table 1's
-but for width, images and epochs. For every number of removed shares and every seed an MGAN is
-trained without labels; then four probes judge the features of its discriminator and of its
-classifier, and those of the same networks untrained, on the test images:
+except for width, images and epochs. "Removed" is how many of the four shared layers D and C do not
+share. For every such number and every seed an MGAN is trained without labels; then four probes
+judge the features of its discriminator and of its classifier, and those of the same networks
+untrained, on the test images:
 
 - the paper's: a linear softmax layer without bias, SGD at 2e-4 with momentum 0.9, batches of 120,
   20 epochs; and the same on features divided by their root mean square, one number;
-- converged: features standardised per column, logistic regression (C = 1) to its end;
+- converged: features standardised per column, logistic regression (C = 1) to convergence;
 - converged with 10 labels a class, mean over 5 draws.
 
-Each run is one file in examples/papers/results and is not done twice; one that was interrupted
-goes on from its last checkpoint in --work. `table` prints what is there, the paper's column beside
-it. Everything was fixed before any result was seen.
+Each run is one file in examples/papers/results and is not repeated; an interrupted run resumes from
+its last checkpoint in --work. `table` prints the results, next to the paper's figures. Everything
+was fixed before any result was seen.
 """
 
 import time
@@ -38,13 +39,13 @@ ROLES = ("discriminator", "classifier")
 # Shares removed -> accuracy of the discriminator's and of the classifier's features in table 2.
 PAPER = {0: (0.9592, 0.9589), 1: (0.9427, 0.9574), 2: (0.9394, 0.9612),
          3: (0.9365, 0.9617), 4: (0.9309, 0.9578)}  # fmt: skip
-# Of CIFAR-10 the text has the best of each and the differences only.
+# For CIFAR-10 the paper's text states only the best of each and the differences.
 PAPER_CIFAR10 = (
     "The paper, with the paper's probe: 55.13 at best for a discriminator, 55.67 for a classifier "
     "(one share removed); C - D -0.17, 6.23 and 6.62 with none, one and two removed."
 )
 
-# The table's accuracies, by which probe; each of trained and of untrained features.
+# The probes whose accuracies the table shows, for trained and for untrained features.
 PROBES = {
     "paper_probe": "paper's probe", "unit_rms_probe": "unit RMS", "converged": "converged",
     "labels10": "10 labels",
@@ -52,7 +53,7 @@ PROBES = {
 
 
 def make_mgan(options, removed, seed, **settings):
-    """Table 1, at a width of one's choice; `removed` of the four shared layers are not shared."""
+    """Table 1's MGAN at the width of the options; D and C share four layers less `removed`."""
     spec = skgan.DCGANSpec(options.width, feature_dim=128)
     return skgan.MGANExtractor(
         generator=spec, discriminator=spec, n_shared_layers=4 - removed, random_state=seed,
@@ -73,7 +74,7 @@ def few_labels(F, y, F_test, y_test):
 
 
 def judge(mgan, role, data):
-    """What the probes say of the features of one role, and how much of them its head reads."""
+    """The probes' accuracies on one network's features, and the variance that its head reads."""
     X, y, X_test, y_test = data
     mgan.set_params(extractor=role)
     F, F_test = mgan.transform(X), mgan.transform(X_test)
@@ -99,10 +100,10 @@ def run(removed, seed, data, options):
     mgan = make_mgan(
         options, removed, seed, checkpoint_dir=work, checkpoint_every=options.every, verbose=1
     ).fit(data[0])
-    settings = common.settings_of(mgan)  # judging changes the extractor
+    settings = common.settings_of(mgan)  # before `judge`, which changes `extractor`
     untrained = make_mgan(options, removed, seed, n_epochs=0).fit(data[0])
     started = time.perf_counter()
-    # Where all layers are shared, both read the same features.
+    # Where all layers are shared, both have the same features.
     roles = ROLES if removed else ROLES[:1]
     judged = {
         name: {role: judge(m, role, data) for role in roles}
@@ -153,13 +154,13 @@ def run_all(options):
 
 
 def values(reports, name, role, key):
-    """One figure of every run, in percent; with all layers shared the roles are one."""
+    """One figure of every run, in percent; where all layers are shared, C's is D's."""
     judged = [r["judged"][name] for r in reports]
     return np.array([100 * j.get(role, j["discriminator"])[key] for j in judged])
 
 
 def table(options):
-    """Mean and standard deviation over seeds of what is in the results."""
+    """Prints mean and standard deviation of the results over seeds."""
     print(
         f"{options.dataset}, {options.width} wide, {options.images} images, {options.epochs} "
         "epochs; accuracies in %, mean ± standard deviation over seeds\n"

@@ -4,20 +4,20 @@
     python examples/papers/mgan_transfer.py table
 
 Networks, images and settings are those of mgan_mnist.py (32 wide, 20,000 images, 5 epochs), whose
-checkpoints are used where they are there. Two questions, both fixed before any result was seen:
+checkpoints are used where they exist. Two questions, both fixed before any result was seen:
 
-1. Theorem 1 has the null space of the head free of noise. Gaussian noise is added to the test
-   images (standard deviation in units of the pixels' range, 0 to 1; values beyond are cut off). How
-   do all features, their null-space part and their row-space part fare under a logistic regression
-   that learnt from clean images? And which share of what noise moves lies in the row space, beside
-   the share of the clean images' variance that lies there?
+1. Theorem 1 says that the null space of the head is free of noise. Gaussian noise is added to the
+   test images (standard deviation in units of the pixels' range, 0 to 1; values beyond are cut
+   off). How accurate is a logistic regression that learnt from clean images, on all features, on
+   their null-space part and on their row-space part? And which share of the change that noise
+   causes lies in the row space, compared with the share of the clean images' variance there?
 2. Theorems 2 and 3 expect a classifier's features to suit tasks like its own, and the
    discriminator to win where the classifier's task is unlike the target. The same trunk is trained
-   on labels: digits (the target itself), parity, and by which quarter turn an image was rotated
-   (a different task); all are probed for digits, as are the MGAN's two extractors and the
-   untrained trunk.
+   on labels: digits (the target itself), parity, and the quarter turn by which an image was rotated
+   (a different task). All are probed for digits, as are the MGAN's two extractors and the untrained
+   trunk.
 
-Each seed is one file in examples/papers/results and is not done twice.
+Each seed is one file in examples/papers/results and is not repeated.
 """
 
 import common
@@ -39,7 +39,7 @@ def noisy(X, level, seed):
 
 
 def under_noise(mgan, role, data, seed):
-    """Accuracy by subspace and noise, and where noise moves the features."""
+    """Accuracy by subspace and noise, and the row space's share of the change by noise."""
     X, y, X_test, y_test = data
     mgan.set_params(extractor=role)
     accuracy, parts = {}, {}
@@ -141,7 +141,7 @@ def table(options):
             by_level = percent([f["accuracy"][subspace] for f in found])
             common.print_row([name, subspace, *map(common.cell, by_level.T)])
     print()
-    moved = [f"% of what noise {level} moves" for level in NOISE[1:]]
+    moved = [f"% of the change by noise {level}" for level in NOISE[1:]]
     common.print_head(["row space of", "% of the variance", *moved])
     for name in reports[0]["noise"]:
         found = [r["noise"][name] for r in reports]
