@@ -350,13 +350,25 @@ def spec_of(role: str, choice: Any, shape: tuple[int, ...]) -> Any:
     return NAMED_SPECS[choice][role]
 
 
-@torch.no_grad()
 def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
-    """Pass a dummy batch of two rows through a network that a user brought."""
+    """Refuse a user-supplied network whose output does not have the shape of its role's."""
+    shapes, expected = _dummy_shapes(role, **keywords)
+    out = output_of(role, net, shapes)
+    got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+    if got not in expected:
+        raise ValueError(
+            f"{role}: the network {type(net).__name__} turns a batch of shape "
+            f"{' and '.join(map(str, shapes))} into {got}, but {' or '.join(map(str, expected))} "
+            "is expected."
+        )
+    return net
+
+
+@torch.no_grad()
+def output_of(role: str, net: nn.Module, shapes: list[tuple[int, ...]]) -> Any:
+    """What a user-supplied network makes of a dummy batch; raises if it cannot take or learn it."""
     if not any(p.requires_grad for p in net.parameters()):
         raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
-    shapes, expected = _dummy_shapes(role, **keywords)
-    rows = " and ".join(map(str, shapes))
     was_training = net.training
     device = next(net.parameters()).device
     dummies = [torch.zeros(s, dtype=torch.float32, device=device) for s in shapes]
@@ -365,16 +377,11 @@ def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
             out = net.eval()(*dummies)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f"{role}: the network {type(net).__name__} cannot take a batch of shape {rows}: {error}"
+            f"{role}: the network {type(net).__name__} cannot take a batch of shape "
+            f"{' and '.join(map(str, shapes))}: {error}"
         ) from error
     net.train(was_training)
-    got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
-    if got not in expected:
-        raise ValueError(
-            f"{role}: the network {type(net).__name__} turns a batch of shape {rows} into {got}, "
-            f"but {' or '.join(map(str, expected))} is expected."
-        )
-    return net
+    return out
 
 
 def _dummy_shapes(
