@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_finite, check_number
 from .sources import LazyImages, read_ahead
 
 SMALLEST_SIDE = 8  # pixels
@@ -147,7 +147,7 @@ class ArraySource:
     def batch(self, rows: np.ndarray | slice) -> Tensor:
         decoded = np.asarray(self.X[rows])
         if isinstance(self.X, LazyImages) and decoded.dtype.kind == "f":
-            _check_finite(decoded, np.arange(len(self.X))[rows])
+            check_finite("X", decoded, np.arange(len(self.X))[rows])
         return self.format.encode(decoded)
 
     def batches(self, rows: Iterable[np.ndarray | slice]) -> Iterator[Tensor]:
@@ -298,15 +298,6 @@ def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
         if inside and high > (usual_low + usual_high) / 2 and (low < 0 or usual_low == 0):
             return usual_low, usual_high
     return (low, high) if high > low else (low, low + 1.0)
-
-
-def _check_finite(decoded: np.ndarray, rows: np.ndarray) -> None:
-    """Raise for images that could not be looked at before they were decoded."""
-    good = np.isfinite(decoded).reshape(len(decoded), -1).all(axis=1)
-    if not good.all():
-        raise ValueError(
-            f"row {rows[good.argmin()]} of X contains NaN or infinity: leave out or repair it."
-        )
 
 
 def _chunks(X: np.ndarray):
