@@ -1,4 +1,4 @@
-"""Judges features by probes on few labels, next to honest baselines, and samples by class."""
+"""Evaluation: probes of features with few labels and honest baselines, and mode coverage."""
 
 from .modes import ModeCoverage, mode_coverage
 from .probe import probe

@@ -142,7 +142,7 @@ def draw_labels(
     selection_rows: int,
     rng: np.random.RandomState,
 ) -> list[Draw]:
-    """Draw the samples of every budget and draw among those with a label."""
+    """Choose the samples of every budget and draw at random among those with a label."""
     labelled = np.flatnonzero(has_label(y))
     y = y[labelled]
     n_classes = len(np.unique(y))

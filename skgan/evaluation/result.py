@@ -160,29 +160,23 @@ class ProbeResult:
         -------
         text : str
         """
-        features = {row["representation"]: str(row["n_features"]) for row in self.summary()}
+        n_features = {row["representation"]: str(row["n_features"]) for row in self.summary()}
         budgets = ["all labels" if b == "all" else f"{b} per class" for b in self.budgets]
-        header = ["", "features", *budgets]
         accuracy = _cells(self.summary(), lambda r: _interval(r, ".3f"))
-        blocks = [
-            "Accuracy: mean ± standard deviation over draws of labelled rows",
-            aligned([header] + [[name, features[name], *row] for name, row in accuracy.items()]),
-        ]
+        title = "Accuracy: mean ± standard deviation over draws of labelled rows"
+        cells = {name: [n_features[name], *row] for name, row in accuracy.items()}
+        blocks = [_block(title, ["features", *budgets], cells)]
         if len(accuracy) > 1:
+            title = f"\nDifference to {self.reference!r} on the same labelled rows, draws won"
             won = _cells(
                 self.differences(),
                 lambda r: f"{_interval(r, '+.3f')}, {r['n_won']}/{r['n_draws']}",
             )
-            blocks += [
-                f"\nDifference to {self.reference!r} on the same labelled rows, draws won",
-                aligned([["", *budgets]] + [[name, *row] for name, row in won.items()]),
-            ]
+            blocks.append(_block(title, budgets, won))
         if "control_accuracy" in self.records[0]:
+            title = f"\nAccuracy with permuted labels; chance is {self.settings['chance']:.3f}"
             control = _cells(self.summary("control_accuracy"), lambda r: _interval(r, ".3f"))
-            blocks += [
-                f"\nAccuracy with permuted labels; chance is {self.settings['chance']:.3f}",
-                aligned([["", *budgets]] + [[name, *row] for name, row in control.items()]),
-            ]
+            blocks.append(_block(title, budgets, control))
         remarks = [f"\nNote: {text}" for text in self._remarks()]
         return "\n".join(blocks + remarks)
 
@@ -219,6 +213,10 @@ def _cells(rows: list[dict[str, Any]], form: Any) -> dict[str, list[str]]:
     for row in rows:
         cells.setdefault(row["representation"], []).append(form(row))
     return cells
+
+
+def _block(title: str, header: list[str], cells: dict[str, list[str]]) -> str:
+    return f"{title}\n{aligned([['', *header], *([name, *row] for name, row in cells.items())])}"
 
 
 def aligned(rows: list[list[str]]) -> str:
