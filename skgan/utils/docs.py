@@ -6,15 +6,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
-SECTIONS = ["Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns"]
-SECTIONS += ["See Also", "Notes", "References", "Examples"]
-HEADING = re.compile(rf"^({'|'.join(SECTIONS)})\n-+\n", re.MULTILINE)
+SECTIONS = "Parameters|Attributes|Returns|Yields|Raises|Warns|See Also|Notes|References|Examples"
+HEADING = re.compile(rf"^({SECTIONS})\n-+\n", re.MULTILINE)
 
-X_AS_IN_FIT = """
-Parameters
-----------
-X : array-like, as in `fit`
-"""
+X_AS_IN_FIT = "Parameters\n----------\nX : array-like, as in `fit`"
 
 
 def completed_by(shared: str) -> Callable[[F], F]:
@@ -32,7 +27,9 @@ def completed_by(shared: str) -> Callable[[F], F]:
         names = [name for name in inspect.signature(function).parameters if name in entries]
         parameters = "\n".join(dict.fromkeys(entries[name] for name in names))
         sections = given | own | ({"Parameters": parameters} if parameters else {})
-        texts = [f"{s}\n{'-' * len(s)}\n{sections[s]}" for s in SECTIONS if s in sections]
+        texts = [
+            f"{s}\n{'-' * len(s)}\n{sections[s]}" for s in SECTIONS.split("|") if s in sections
+        ]
         function.__doc__ = "\n\n".join([summary, *texts])
         return function
 
