@@ -4,7 +4,7 @@ import contextlib
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -68,6 +68,9 @@ class BaseGAN(
     n_features_out_ : int
         Number of features.
     """
+
+    # The roles of critics, for a class that has any.
+    _critics: ClassVar[tuple[str, ...]] = ()
 
     # ---------------------------------------------------------------- hooks of a method
 
