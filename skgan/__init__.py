@@ -5,6 +5,7 @@ from .data.sources import LazyImages
 from .methods import (
     AutoencoderFeatures,
     BiGANEncoder,
+    ContrastiveDiscriminatorFeatures,
     DCGANDiscriminatorFeatures,
     LatentRegressorEncoder,
     MGANExtractor,
@@ -36,6 +37,7 @@ def load(path):
 __all__ = [
     "AutoencoderFeatures",
     "BiGANEncoder",
+    "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
     "DCGANSpec",
     "LatentRegressorEncoder",

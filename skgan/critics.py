@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .engine.losses import Terms
 from .engine.runtime import full_precision
+from .nn.augment import augmented, policy_of
 from .parameters import Checked, check_rate
 from .penalties import Inputs, zero_centred_penalty
 from .utils.checks import check_choice, check_number
@@ -56,6 +57,13 @@ class CriticParameters(Checked):
     r1_every : int
         Number of steps between two steps with R1, each of which counts it r1_every times (lazy
         regularisation; Karras et al. 2020, arXiv 1912.04958, sec. 3.1).
+    augment : None, str, tuple of str or callable
+        Random changes of all samples that the discriminator sees in training, real or generated:
+        "shift", "cutout", "flip", "crop", "affine", "colour" or, also for tables, "noise"; several
+        of them as a tuple; "digits" (affine) or "photographs" (crop, flip and colour), of which
+        "auto" takes the first for images of one channel; or a callable that maps samples
+        (n, c, h, w) in [-1, 1] to the same, by differentiable operations (Zhao et al. 2020, arXiv
+        2006.10738).
     discriminator_lr : float or None
         Learning rate of the discriminator. None: `lr`.
 
@@ -75,8 +83,10 @@ class CriticParameters(Checked):
     norm: str = "batch"
     r1_weight: float = 0.0
     r1_every: int = 1
+    augment: Any = None
     discriminator_lr: float | None = None
 
+    input_shape_: ClassVar[Any]  # of BaseGAN
     # The networks that see samples on the discriminator's behalf.
     _critics: ClassVar[tuple[str, ...]] = ("discriminator",)
 
@@ -90,6 +100,7 @@ class CriticParameters(Checked):
                 "samples. Use norm='none' or norm='spectral', or r1_weight=0."
             )
         check_number("r1_every", self.r1_every, low=1, integer=True)
+        policy_of(self.augment, (1, 1, 1))  # raises for names that it does not know
         check_rate("discriminator_lr", self.discriminator_lr)
         super()._check()
 
@@ -99,7 +110,16 @@ class CriticParameters(Checked):
 
     def _augmentation(self, rng: torch.Generator) -> Augmentation | None:
         """What is done to all samples that critics see in training; None for nothing."""
-        return None
+        policy = policy_of(self.augment, self.input_shape_)
+        if policy is None or callable(policy):
+            return policy
+
+        def augment(x: Tensor) -> Tensor:
+            return augmented(
+                x, policy, lambda *shape: torch.rand(shape, generator=rng).to(x.device)
+            )
+
+        return augment
 
     def _added(self, D: Any, batch: Any, real: Inputs, generated: Inputs) -> Terms:
         """All that is added to the loss of the critic D in this step: `loss + self._added(...)`.

@@ -10,15 +10,22 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, relu, softplus
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    log_softmax,
+    normalize,
+    relu,
+    softplus,
+)
 
 
 def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The loss of logits in bfloat16, as wide layers and GPUs give them, computed in float32."""
 
     @functools.wraps(loss)
-    def of(*tensors: Tensor) -> Tensor:
-        return loss(*(a.float() if a.dtype == torch.bfloat16 else a for a in tensors))
+    def of(*tensors: Tensor, **settings: float) -> Tensor:
+        exact = (a.float() if a.dtype == torch.bfloat16 else a for a in tensors)
+        return loss(*exact, **settings)
 
     return of
 
@@ -167,3 +174,40 @@ def absolute_error(a: Tensor, b: Tensor) -> Tensor:
 # prior -> how far an encoder's output is from z (Donahue et al. 2017, sec. 4.1)
 LATENT_LOSSES = {"uniform": latent_cross_entropy, "normal": squared_error}
 RECONSTRUCTION_LOSSES = {"l1": absolute_error, "l2": squared_error}
+
+
+def _log_share(anchors: Tensor, others: Tensor, temperature: float, same: int) -> Tensor:
+    """log softmax over the others of cosine similarity / temperature, (n, m).
+
+    Anchor i is left out as its own match: it stands among the others at place `same` + i.
+    """
+    similarity = normalize(anchors) @ normalize(others).T / temperature
+    own = torch.arange(len(anchors), device=similarity.device)
+    mask = torch.zeros_like(similarity, dtype=torch.bool)
+    mask[own, same + own] = True
+    return log_softmax(similarity.masked_fill(mask, -1e9), 1)
+
+
+@in_float32
+def nt_xent(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
+    """-1/(2n) sum over both views log p(the other view | one view), p a softmax over all 2n - 1.
+
+    Of projections (n, d) of two views of the same samples: SimCLR's (Chen et al. 2020, arXiv
+    2002.05709).
+    """
+    n, both = len(a), torch.cat([a, b])
+    log_p = _log_share(both, both, temperature, same=0)
+    return -(log_p[:n, n:].diagonal().mean() + log_p[n:, :n].diagonal().mean()) / 2
+
+
+@in_float32
+def contrast_generated(a: Tensor, b: Tensor, fake: Tensor, *, temperature: float) -> Tensor:
+    """-1/n sum_i 1/(n-1) sum_(j != i) log p(fake_j | fake_i): generated samples are one class.
+
+    p is a softmax over all other generated samples and both views a, b of the real ones (Jeong and
+    Shin 2021, arXiv 2103.09742, sec. 3.2).
+    """
+    n = len(fake)
+    log_p = _log_share(fake, torch.cat([a, b, fake]), temperature, same=2 * len(a))[:, -n:]
+    off_diagonal = log_p.sum() - log_p.diagonal().sum()
+    return -off_diagonal / (n * max(n - 1, 1))

@@ -2,6 +2,7 @@
 
 from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
+from .contrad import ContrastiveDiscriminatorFeatures
 from .dcgan import DCGANDiscriminatorFeatures
 from .latent_regressor import LatentRegressorEncoder
 from .mgan import MGANExtractor
@@ -10,6 +11,7 @@ from .supervised import SupervisedFeatures
 __all__ = [
     "AutoencoderFeatures",
     "BiGANEncoder",
+    "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
     "LatentRegressorEncoder",
     "MGANExtractor",

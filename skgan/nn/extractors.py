@@ -1,7 +1,7 @@
 """Feature extractors as plain modules: what `transform` runs and `as_module()` hands out."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -159,8 +159,8 @@ class PooledTaps(Extractor):
             return None
         if fused > 1 and (self.pool_grid != FUSION_GRID or self.pool != "max"):
             return None
-        weight = cast(Tensor, self.net.head.weight)
-        return weight if weight.shape[1] == self.n_features else None
+        weight = getattr(self.net.head, "weight", None)  # a head with a hidden layer has several
+        return weight if weight is not None and weight.shape[1] == self.n_features else None
 
 
 class HeadInput(Extractor):

@@ -34,12 +34,13 @@ class Head:
     ----------
     kind : {"logit", "scores", "code", "embedding"}
         "logit" is a linear map without bias to one number, (n,); "scores" one to (n, n_outputs).
-        "code" is a linear map with bias, and "embedding" a hidden layer of ReLUs before one (the
-        projection heads of contrastive methods), both to (n, n_outputs).
+        "code" and "embedding" are linear maps with bias to (n, n_outputs), an embedding's on a
+        hidden layer (the projection heads of contrastive methods).
     n_outputs : int or None
         None for a logit.
     n_hidden : int or None
-        Units of an embedding's hidden layer. None: as many as f has.
+        Units of a hidden layer, with LeakyReLU(0.1), before that map. None: as many as f has for an
+        embedding, and no such layer for the other kinds.
     """
 
     kind: str = "logit"
@@ -57,10 +58,15 @@ class Head:
         def linear(d: int, k: int | None, bias: bool) -> nn.Module:
             return maybe_spectral(nn.Linear(d, k or 1, bias=bias), norm)
 
-        if self.kind != "embedding":
-            return linear(width, self.n_outputs, self.kind == "code")
-        hidden = self.n_hidden or width
-        layers = linear(width, hidden, True), nn.ReLU(), linear(hidden, self.n_outputs, True)
+        bias = self.kind in ("code", "embedding")
+        hidden = self.n_hidden or (width if self.kind == "embedding" else None)
+        if hidden is None:
+            return linear(width, self.n_outputs, bias)
+        layers = (
+            linear(width, hidden, True),
+            nn.LeakyReLU(0.1),
+            linear(hidden, self.n_outputs, bias),
+        )
         return nn.Sequential(*layers)
 
 
@@ -119,7 +125,7 @@ class Branch(nn.Module):
             "family": family, "arguments": dict(arguments), "n_shared": n_shared,
             "share_bn": share_bn, "n_outputs": n_outputs,
         }  # fmt: skip
-        if head.kind in ("code", "embedding"):
+        if head.kind in ("code", "embedding") or n_hidden is not None:
             self.recipe |= {"kind": kind, "n_hidden": n_hidden}
         self.n_shared = n_shared
         self.net = FAMILIES[family](**arguments, n_outputs=n_outputs)
@@ -221,6 +227,7 @@ def joined(nets: Mapping[str, nn.Module]) -> dict[str, Any]:
             whole[role] = Joined(nets["trunk"], net)  # type: ignore[arg-type]
         elif isinstance(net, UserBranch):
             whole[role] = UserJoined(nets["trunk"], net)  # type: ignore[arg-type]
+        whole[role].train(net.training)  # a module that is new would be in training mode
     return whole
 
 
@@ -301,7 +308,7 @@ def build_heads(
     shared = spec.family, arguments, n, bool(share_bn)
     nets: dict[str, nn.Module] = {"trunk": build_seeded(lambda: SharedLayers(*shared), rng)}
     for role, h in heads.items():
-        own = {} if h.kind in ("logit", "scores") else {"kind": h.kind, "n_hidden": h.n_hidden}
+        own = {"kind": h.kind, "n_hidden": h.n_hidden}
         nets[role] = build_seeded(partial(Branch, *shared, h.n_outputs, **own), rng)
     return nets
 
