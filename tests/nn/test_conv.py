@@ -309,7 +309,7 @@ def test_penalties_take_second_derivatives_on_stock_kernels(products):
         x, fake = torch.randn(4, 16, 8, 8), torch.randn(4, 16, 8, 8)
         with arithmetic:
             players.update(discriminator=D(fake).mean() - D(x).mean())
-        return players.meters.harvest()["discriminator_penalty"]
+        return players.meters.read()["discriminator_penalty"]
 
     assert penalised(products) == penalised(runtime.arithmetic("float32", CPU))
 
