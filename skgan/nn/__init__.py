@@ -1,4 +1,4 @@
-"""Network families, one a file, and the specs that name them."""
+"""Families of networks, one per file, and the specs that describe them."""
 
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .extractors import EncoderFeatures, PooledTaps
@@ -7,7 +7,7 @@ from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .specs import DCGANSpec, MLPSpec, build_network
 from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined
 
-# What a saved fit may be rebuilt from, by name.
+# The classes by name from which a saved fit may be rebuilt.
 NETWORKS = {
     net.__name__: net
     for net in (
