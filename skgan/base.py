@@ -4,7 +4,7 @@ import contextlib
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -69,11 +69,14 @@ class BaseGAN(
         Number of features.
     """
 
+    # The roles of critics, for a class that has any.
+    _critics: ClassVar[tuple[str, ...]] = ()
+
     # ---------------------------------------------------------------- hooks of a method
 
     @abstractmethod
     def _build(self, shape: tuple[int, ...], rng: torch.Generator) -> dict[str, nn.Module]:
-        """The networks by role, for rows of the given shape; initialised from `rng`."""
+        """The networks by role, for samples of the given shape; initialised from `rng`."""
 
     @abstractmethod
     def _step(self, nets: Any, batch: Any, update: Callable[..., None]) -> None:
@@ -84,11 +87,11 @@ class BaseGAN(
 
     @abstractmethod
     def _refresh(self, nets: Any, x: Tensor, z: Tensor) -> None:
-        """Pass real rows and prior draws through every network as its use after `fit` will."""
+        """Pass real samples and prior draws through every network, as its use after `fit` will."""
 
     @abstractmethod
     def _extractor(self, nets: Any) -> Extractor:
-        """The module behind `transform`: rows as the networks see them -> features (n, k)."""
+        """The module that `transform` runs: samples as networks see them -> features (n, k)."""
 
     def _share_held_out(self) -> float:
         """The share of the samples in `fit` that is kept out of training, and diagnosed."""
@@ -155,12 +158,12 @@ class BaseGAN(
     @reporting.with_callbacks
     @with_gradients
     def partial_fit(self, X, y=None):
-        """Train for one pass over these rows, after those of earlier calls.
+        """Train for one pass over these samples, after those of earlier calls.
 
         After a `fit` it goes on from the fitted networks; their optimizers begin anew unless
         `warm_start` has kept them. Scaling (value range, or columns' means) is that of the first
         call. `n_epochs`, `lr_decay` and checkpoints play no part. Batch-norm statistics are
-        averaged over the rows of all calls.
+        averaged over the samples of all calls.
 
         Parameters
         ----------

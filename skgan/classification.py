@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from torch import Tensor
 
+from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.labels import UNLABELLED, check_label_types, classes_among
 
 
@@ -121,12 +122,9 @@ class ClassificationMixin(ClassifierMixin):
 
     # ---------------------------------------------------------------- use
 
+    @completed_by(X_AS_IN_FIT)
     def decision_function(self, X):
         """The scores of the classes: logits, up to a constant per sample.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Returns
         -------
@@ -144,12 +142,9 @@ class ClassificationMixin(ClassifierMixin):
 
         return self._apply(scores, X)
 
+    @completed_by(X_AS_IN_FIT)
     def predict_proba(self, X):
         """The probability of every class.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Returns
         -------
@@ -158,12 +153,9 @@ class ClassificationMixin(ClassifierMixin):
         """
         return self._apply(lambda nets: lambda x: self._scores(nets, x).float().softmax(1), X)
 
+    @completed_by(X_AS_IN_FIT)
     def predict(self, X):
         """The most probable class of every sample.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Returns
         -------

@@ -15,6 +15,7 @@ from .data.arrays import ArraySource
 from .engine import runtime
 from .nn.extractors import ScaledExtractor
 from .settings import resolve_transform_batch_size, use_after_fit
+from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.files import replacing
 from .utils.modules import copied
 
@@ -43,12 +44,9 @@ class FeatureExtraction(TransformerMixin):
         with use_after_fit():
             return self._extractor(nets)
 
+    @completed_by(X_AS_IN_FIT)
     def transform(self, X):
         """Features of X.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Returns
         -------
@@ -61,12 +59,9 @@ class FeatureExtraction(TransformerMixin):
             return torch.from_numpy(features).to(X.device)
         return features
 
+    @completed_by(X_AS_IN_FIT)
     def iter_transform(self, X):
         """Features of X in parts, for features that do not fit in memory.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Yields
         ------

@@ -31,7 +31,7 @@ class Training:
     state : dict, bytes or None
         Of an earlier training of the same networks (`engine.checkpoint.take`).
     validation_fraction : float
-        Share of the rows that is kept out of it, and diagnosed after each epoch.
+        Share of the samples that is kept out of it, and diagnosed after each epoch.
     """
 
     source: ArraySource | Subset
@@ -63,7 +63,7 @@ class Training:
             rng=rng,
         )
         self.history: list[dict[str, float]] = []
-        # How many rows the batch-norm statistics of an earlier fit are of.
+        # From how many samples an earlier fit measured its batch-norm statistics.
         self.rows_before: int | None = getattr(estimator, "_n_rows_measured", None)
         if state is not None:
             self.seed = checkpoint.put_back(self.players, self.history, state)
@@ -76,7 +76,7 @@ class Training:
         n_held = max(2, round(fraction * n))
         if n - n_held < 2:
             raise ValueError(
-                f"validation_fraction={fraction!r} of {n} rows leaves {n - n_held} to train on: "
+                f"validation_fraction={fraction!r} of {n} samples leaves {n - n_held} to train on: "
                 "at least 2 are needed on both sides."
             )
         order = torch.randperm(n, generator=torch.Generator().manual_seed(self.seed)).numpy()
@@ -120,7 +120,7 @@ class Training:
         report.fit_done()
 
     def _diagnose(self) -> dict[str, float]:
-        """What the discriminator makes of the rows held out."""
+        """What the discriminator makes of the samples that are kept out of training."""
         if self.held_out is None:
             return {}
         rows = split_rows(np.arange(len(self.held_out)), self.estimator.batch_size)
@@ -129,7 +129,7 @@ class Training:
             return self.estimator._diagnose(SimpleNamespace(**joined(self.players.nets)), batches)
 
     def _noise_of_layers(self) -> contextlib.AbstractContextManager[None]:
-        """Outside of steps: layers of brought networks that draw, draw by the seed."""
+        """Outside of steps: what layers of user-supplied networks draw, they draw by the seed."""
         if not self.user_supplied:
             return contextlib.nullcontext()
         return global_state_from(torch.Generator().manual_seed(self.seed + len(self.history)))
@@ -154,7 +154,7 @@ class Training:
         e.n_threads_, e.precision_ = torch.get_num_threads(), self.precision
 
     def _measure_batchnorm(self, nets: dict[str, nn.Module], earlier: list[nn.Module]) -> None:
-        """Batch-norm statistics from one pass over the rows, in their order, and prior draws.
+        """Batch-norm statistics from one pass over the samples, in order, and draws from the prior.
 
         They go on from those of the networks in `earlier`, if there are any.
         """

@@ -54,7 +54,8 @@ def batch_norm_measured_on_generated_rows():
 
     def generated(self, nets, x, z):
         refresh(self, nets, x, z)
-        self._verdicts(nets, nets.generator(self._for_each_generator(z[:, : self.latent_dim])[0]))
+        z, _ = self._for_each_generator(z[:, : self.latent_dim])
+        nets.discriminator(nets.generator(z), nets.classifier)
 
     MGANExtractor._refresh = generated
 

@@ -52,6 +52,7 @@ PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the en
 GLOBAL_STATE = {"torch.manual_seed", "torch.random.manual_seed", "np.random.seed"}
 GLOBAL_STATE |= {"numpy.random.seed", "torch.set_num_threads", "torch.set_num_interop_threads"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+ORDINARY_WORDS = {"loss", "noise", "joint"}  # parameters of one method that mean much else besides
 MAX_LINES, MAX_BASE_LINES, MAX_FUNCTION_LINES = 400, 350, 60
 
 
@@ -144,6 +145,84 @@ def complaints(path: str, source: str) -> list[str]:
     found = [*foreign_imports(tree, path), *eager_imports(tree, path)]
     found += long_code(tree, path, len(source.splitlines()))
     return found + list(forbidden_calls(tree, path))
+
+
+def parameters_of(tree: ast.AST) -> set[str]:
+    """Names of the parameters that the classes of a module declare: their annotated defaults."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    return {
+        item.target.id
+        for cls in classes
+        for item in cls.body
+        if isinstance(item, ast.AnnAssign) and not item.target.id.startswith("_")
+    }
+
+
+def named(tree: ast.AST, path: str) -> Iterator[tuple[str, int]]:
+    """What an inner room names: classes, and parameters as strings or attributes of estimators."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)) and ast.get_docstring(node)
+    }
+    # Networks have arguments of their own.
+    on_estimators = not path.startswith("skgan/nn/")
+    holders = ("self", "e", "estimator", "self.estimator") if on_estimators else ()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id[0].isupper():
+            yield node.id, node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and on_estimators:
+            if id(node) not in docstrings:
+                yield node.value, node.lineno
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in holders:
+            yield node.attr, node.lineno
+
+
+def named_methods(trees: dict[str, ast.AST]) -> Iterator[str]:
+    """Where an inner room names a class of a method, or a parameter that one method alone has."""
+    methods = {p: t for p, t in trees.items() if p.startswith("skgan/methods/")}
+    inner = {
+        p: t for p, t in trees.items()
+        if p not in methods and "/__init__" not in p and p.split("/")[1] not in OUTER
+    }  # fmt: skip
+    shared = set().union(*map(parameters_of, inner.values()))
+    own = {}
+    for path, tree in methods.items():
+        classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+        own |= dict.fromkeys(classes | (parameters_of(tree) - shared), path)
+    for path, tree in inner.items():
+        if path == "skgan/persistence.py":
+            continue  # its table of renamed parameters
+        for name, line in named(tree, path):
+            if name in own and name not in ORDINARY_WORDS:
+                yield f"{path}:{line}: {name} belongs to {own[name]}"
+
+
+def test_no_method_is_named_outside_of_its_file():
+    files = sorted((ROOT / "skgan").rglob("*.py"))
+    trees = {p.relative_to(ROOT).as_posix(): ast.parse(p.read_text()) for p in files}
+    found = list(named_methods(trees))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(e):\n    return e.own_weight",
+        "def f(e):\n    return getattr(e, 'own_weight', 0)",
+        "def f(p):\n    return p['own_weight']",
+        "class A:\n    def f(self):\n        return self.own_weight",
+        "def f(x):\n    return isinstance(x, OwnFeatures)",
+    ],
+)
+def test_naming_a_method_is_reported(source):
+    method = "class OwnFeatures:\n    own_weight: float = 1.0\n    lr: float = 2.0"
+    group = "class Group:\n    lr: float = 1.0\n    def f(self):\n        return self.lr"
+    trees = {"skgan/methods/own.py": method, "skgan/parameters.py": group}
+    trees = {p: ast.parse(s) for p, s in trees.items()}
+    assert not list(named_methods(trees))
+    found = list(named_methods(trees | {"skgan/training.py": ast.parse(source)}))
+    assert len(found) == 1 and found[0].startswith("skgan/training.py:")
 
 
 def test_the_tree_keeps_to_the_picture():

@@ -148,7 +148,7 @@ def test_settings_of_a_network_that_is_a_name(small):
 
 
 def test_batch_norm_under_a_gradient_penalty_is_refused_with_the_reason(small, digits):
-    with pytest.raises(ValueError, match="norm='batch'.*other rows"):
+    with pytest.raises(ValueError, match="norm='batch'.*other samples"):
         small(image_shape=(8, 8), loss="wgan-gp").fit(digits[0])
 
 

@@ -72,7 +72,7 @@ REAL_PASS = {
     REGRESSOR: lambda e, nets, x: (nets.discriminator(x), nets.encoder(x)),
     AUTOENCODER: lambda e, nets, x: nets.generator(nets.encoder(x)),
     SUPERVISED: lambda e, nets, x: nets.classifier(x),
-    MGAN: lambda e, nets, x: e._verdicts(nets, x),
+    MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
 }
 
 
@@ -258,7 +258,8 @@ def test_history(build, digits):
     X, _ = digits
     est = build(n_epochs=3).fit(X)
     assert [row["epoch"] for row in est.history_] == [1, 2, 3]
-    names = {"seconds", "images_per_second"} | {f"{role}_loss" for role in est._roles}
+    names = {"seconds", "images_per_second"}
+    names |= {f"{role}_loss" for role, net in networks(est).items() if list(net.parameters())}
     names |= {f"{c}_{side}" for c in est._critics for side in ("real", "generated")}
     for row in est.history_:
         assert names <= set(row) and all(np.isfinite(v) for v in row.values())

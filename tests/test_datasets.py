@@ -3,6 +3,7 @@
 import bz2
 import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from sklearn.utils import Bunch
 from skgan import datasets
 from skgan.data.sources import LazyImages
 from skgan.datasets.reading import READERS
+from skgan.utils.docs import completed_by
 
 RNG = np.random.default_rng(0)
 SIZES = {"train": 5, "test": 3, "extra": 4, "unlabeled": 2, "valid": 2}
@@ -283,3 +285,41 @@ def test_all_loaders_are_alike():
         assert all(p.kind is p.KEYWORD_ONLY for p in parameters.values())
         listed = ", ".join(f'"{subset}"' for subset in READERS[name].subsets)
         assert f"subset : {{{listed}}}" in load.__doc__
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_completed_docstrings_describe_every_parameter_once_and_in_order(name):
+    doc = inspect.getdoc(LOADERS[name])
+    sections = re.split(r"\n(?=\w+\n---)", doc)
+    described = re.findall(r"^(\w+) : ", sections[1], re.MULTILINE)
+    assert described == list(inspect.signature(LOADERS[name]).parameters)
+    headings = [section.partition("\n")[0] for section in sections[1:]]
+    assert headings[:3] == ["Parameters", "Returns", "Raises"]
+    assert sections[2].count(" : ") == 4
+    assert ("gdown" in sections[1]) == (name == "celeba")  # what a loader says itself stays
+
+
+def test_a_docstring_is_completed_by_what_it_lacks():
+    @completed_by("Parameters\n---\nX : shared\nz : absent\n\nRaises\n---\nValueError\n    If.")
+    def function(X, a, b):
+        """One line.
+
+        Parameters
+        ----------
+        a, b : float
+            Both.
+
+        Returns
+        -------
+        X : float
+
+        Examples
+        --------
+        >>> 1
+        """
+
+    expected = (
+        "One line.|Parameters\n----------\nX : shared\na, b : float\n    Both.|"
+        "Returns\n-------\nX : float|Raises\n------\nValueError\n    If.|Examples\n--------\n>>> 1"
+    )
+    assert function.__doc__ == expected.replace("|", "\n\n")

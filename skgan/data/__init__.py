@@ -1,1 +1,1 @@
-"""From X as users have it to batches as networks see them, and back."""
+"""Converts X as users pass it to batches for the networks, and back."""

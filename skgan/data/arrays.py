@@ -1,4 +1,4 @@
-"""Arrays: how X is an image or a table, learnt at fit; batches from it, and the way back."""
+"""Arrays: the format of X, learnt in fit; batches for the networks, and their inverse."""
 
 import hashlib
 import math
@@ -11,34 +11,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_finite, check_number
 from .sources import LazyImages, read_ahead
 
 SMALLEST_SIDE = 8  # pixels
 USUAL_CHANNELS = (1, 3, 4)
 USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-CHUNK_VALUES = 2**24  # values looked at together when a large array is scanned
-N_LOOKED_AT = 256  # lazy images that are decoded only to be looked at
+CHUNK_VALUES = 2**24  # values that are read at a time when a large array is scanned
+N_LOOKED_AT = 256  # lazy images that are decoded to check their range
 
 
 @dataclass(frozen=True, eq=False)
 class DataFormat:
-    """How one row of X becomes what the networks see: plain data, kept with the fit.
+    """How samples of X are converted for the networks: plain data, kept with the fit.
 
     Attributes
     ----------
     row_shape : tuple of int
-        Of X without its first axis.
+        Shape of X without its first axis.
     image_shape : (c, h, w) or None
-        None: a table.
+        Shape of an image; None if X is a table.
     channels_last : bool
-        Whether X lists channels last.
+        Whether channels are the last axis of X.
     low, high : float
-        Values that become -1 and 1 (images).
+        The values of X that become -1 and 1 (images only).
     mean, scale : float64 ndarray or None
-        Per column (tables).
+        Mean and standard deviation of each column (tables only).
     dtype : str
-        Of X at fit; "uint8" rows come back as uint8.
+        The dtype of X in fit. If it is "uint8", `decode` returns uint8.
     """
 
     row_shape: tuple[int, ...]
@@ -52,11 +52,11 @@ class DataFormat:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of a row as the networks see it: (c, h, w) or (columns,)."""
+        """The shape of a sample as the networks receive it: (c, h, w) or (columns,)."""
         return self.row_shape if self.image_shape is None else self.image_shape
 
     def tensor(self, rows: np.ndarray) -> Tensor:
-        """Rows of X in X's units: float32 (n, c, h, w), or float64 (n, columns)."""
+        """Samples of X, not scaled: float32 (n, c, h, w), or float64 (n, columns)."""
         if self.image_shape is None:
             return torch.from_numpy(rows.astype(np.float64))
         x = torch.from_numpy(rows.astype(np.uint8 if rows.dtype == np.uint8 else np.float32))
@@ -67,22 +67,22 @@ class DataFormat:
         return x.reshape(-1, c, h, w)
 
     def scaling(self) -> tuple[Tensor, Tensor]:
-        """(shift, scale) such that networks see (x - shift) / scale."""
+        """(shift, scale): the networks receive (x - shift) / scale."""
         if self.mean is not None and self.scale is not None:
             return torch.tensor(self.mean), torch.tensor(self.scale)  # copies
         half = (self.high - self.low) / 2
         return torch.tensor(self.low + half), torch.tensor(half)
 
     def encode(self, rows: np.ndarray) -> Tensor:
-        """Rows of X as the networks see them: images in [-1, 1], standardised columns."""
+        """Samples of X as the networks receive them: images in [-1, 1], standardised columns."""
         shift, scale = self.scaling()
         return self.tensor(rows).sub_(shift).div_(scale).float()
 
     def decode(self, x: Tensor) -> np.ndarray:
-        """What networks make -> rows in the layout and range that X had at fit.
+        """The networks' output, converted to the layout and range that X had in fit.
 
-        Of type uint8 where X was; else float32, or for tables float64 where float32 could not hold
-        X's numbers.
+        The dtype is uint8 if that of X was. Otherwise it is float32, or for tables float64 if
+        float32 could not represent the numbers of X.
         """
         shift, scale = self.scaling()
         x = x.detach().cpu() * scale + shift
@@ -96,44 +96,44 @@ class DataFormat:
         return rows
 
     def check_shape(self, X: Any) -> None:
-        """Raise for rows of another shape than those of fit."""
+        """Raise for samples of another shape than those of fit."""
         if X.shape[1:] != self.row_shape:
             raise ValueError(
-                f"X has rows of shape {X.shape[1:]}, but this estimator was fitted on rows of "
-                f"shape {self.row_shape}: pass images of the same size, channels and layout."
+                f"X has samples of shape {X.shape[1:]}, but this estimator was fitted on samples "
+                f"of shape {self.row_shape}: pass images of the same size, channels and layout."
             )
 
     def check(self, X: Any) -> None:
-        """Raise or warn where X does not look like the X of fit."""
+        """Raise if the shape, and warn if the range, of X differs from the X of fit."""
         self.check_shape(X)
         bytes_as_usual = X.dtype == np.uint8 and (self.low, self.high) == (0, 255)
         if self.image_shape is None or bytes_as_usual:
             return
-        # Lazy images would all be decoded for this: some must do.
+        # Decoding all lazy images only for this check would be too slow.
         low, high = _extremes(X[:N_LOOKED_AT] if isinstance(X, LazyImages) else X)
         span = self.high - self.low
         beyond = low < self.low - span / 2 or high > self.high + span / 2
-        # Fitted on 0..255 and given 0..1: inside of the range, and every image black.
+        # Fitted on 0..255 and given 0..1: within the range, but every image is black.
         shrunk = 0 < high <= span / 200 and low >= 0 and X.dtype.kind == "f"
         if beyond or shrunk:
             warnings.warn(
                 f"X lies in [{low:g}, {high:g}], which is far from value_range="
-                f"({self.low:g}, {self.high:g}) that was set or learnt at fit: scale X as it was "
-                "then, or the features mean nothing.",
+                f"({self.low:g}, {self.high:g}), which was set or learnt in fit: scale X as it was "
+                "then, or the features are meaningless.",
                 UserWarning,
                 stacklevel=4,
             )
 
 
 class ArraySource:
-    """The rows of an array, a memmap or `LazyImages`, encoded batch by batch.
+    """The samples of an array, a memmap or `LazyImages`, encoded batch by batch.
 
     Parameters
     ----------
     X : ndarray or LazyImages
     data_format : DataFormat
     labels : int64 ndarray (n,) or None
-        Class indices of the rows, -1 where there is none.
+        Class indices of the samples, -1 for those without a label.
     """
 
     def __init__(self, X: Any, data_format: DataFormat, labels: np.ndarray | None = None):
@@ -147,17 +147,17 @@ class ArraySource:
     def batch(self, rows: np.ndarray | slice) -> Tensor:
         decoded = np.asarray(self.X[rows])
         if isinstance(self.X, LazyImages) and decoded.dtype.kind == "f":
-            _check_finite(decoded, np.arange(len(self.X))[rows])
+            check_finite("X", decoded, np.arange(len(self.X))[rows])
         return self.format.encode(decoded)
 
     def batches(self, rows: Iterable[np.ndarray | slice]) -> Iterator[Tensor]:
-        """Batches in order; images that must be decoded are decoded one batch ahead."""
+        """Batches in order; lazy images are decoded one batch ahead."""
         if isinstance(self.X, LazyImages):
             return read_ahead(rows, self.batch)
         return map(self.batch, rows)
 
     def fingerprint(self) -> str:
-        """A digest of shape, type and values, and of the labels."""
+        """A digest of the shape, dtype and values of X, and of the labels."""
         rows = self._fingerprint_of_rows()
         if self.labels is None:
             return rows
@@ -173,7 +173,7 @@ class ArraySource:
 
 
 class Subset:
-    """Some rows of a source, by index."""
+    """The samples of a source at some indices."""
 
     def __init__(self, source: ArraySource, rows: np.ndarray):
         self.source, self.rows = source, rows
@@ -189,7 +189,7 @@ class Subset:
 
 
 def check_numeric(X: np.ndarray) -> None:
-    """Raise for dates, which scikit-learn lets pass."""
+    """Raise for dates, which scikit-learn accepts."""
     if X.dtype.kind not in "biuf":
         raise ValueError(
             f"X is of type {X.dtype}: pass numbers, such as X.astype('int64') for dates."
@@ -197,20 +197,20 @@ def check_numeric(X: np.ndarray) -> None:
 
 
 def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> DataFormat:
-    """Work out how X is to be read.
+    """Determine the format of X.
 
     Parameters
     ----------
     X : ndarray of shape (n, columns), (n, h, w), (n, c, h, w) or (n, h, w, c)
     image_shape : None, (h, w) or (c, h, w)
-        Needed for 2-D X of images; None makes 2-D X a table.
+        Required for images in 2-D X; with None, 2-D X is a table.
     data_format : {"auto", "channels_first", "channels_last"}
     value_range : "auto" or (low, high)
 
     Raises
     ------
     ValueError
-        If the shapes do not fit, the layout is ambiguous, or an image side is below 8 pixels.
+        If the shapes do not match, the layout is ambiguous, or an image side is below 8 pixels.
     """
     check_choice("data_format", data_format, ("auto", "channels_first", "channels_last"))
     image_shape = _check_image_shape(image_shape)
@@ -244,8 +244,8 @@ def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> D
     if min(found[1:]) < SMALLEST_SIDE:
         raise ValueError(
             f"images are {found[1]}x{found[2]} pixels, but both sides must be at least "
-            f"{SMALLEST_SIDE}: enlarge or pad them, or leave image_shape out to treat rows as "
-            "a table."
+            f"{SMALLEST_SIDE}: enlarge or pad them, or leave image_shape out to treat X as a "
+            "table."
         )
     low, high = _resolve_range(X, value_range)
     return DataFormat(row_shape, found, channels_last, low, high, dtype=str(X.dtype))
@@ -270,7 +270,7 @@ def _is_channels_last(row_shape: tuple[int, ...], data_format: str) -> bool:
     last = min(a, b) >= SMALLEST_SIDE and (a == b or c in USUAL_CHANNELS)
     if first == last:
         raise ValueError(
-            f"X has rows of shape {row_shape}, which could be channels first or last: say "
+            f"X has samples of shape {row_shape}, whose channels could be first or last: set "
             "data_format='channels_first' or 'channels_last'."
         )
     return last
@@ -294,19 +294,10 @@ def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
         raise ValueError("X contains NaN or infinity: leave out or repair these images.")
     for usual_low, usual_high in USUAL_RANGES:
         inside = usual_low <= low and high <= usual_high
-        # Without these conditions 0..16 would be taken for 0..255, and 0..0.4 for -1..1.
+        # Without these conditions, 0..16 would be mistaken for 0..255, and 0..0.4 for -1..1.
         if inside and high > (usual_low + usual_high) / 2 and (low < 0 or usual_low == 0):
             return usual_low, usual_high
     return (low, high) if high > low else (low, low + 1.0)
-
-
-def _check_finite(decoded: np.ndarray, rows: np.ndarray) -> None:
-    """Raise for images that could not be looked at before they were decoded."""
-    good = np.isfinite(decoded).reshape(len(decoded), -1).all(axis=1)
-    if not good.all():
-        raise ValueError(
-            f"row {rows[good.argmin()]} of X contains NaN or infinity: leave out or repair it."
-        )
 
 
 def _chunks(X: np.ndarray):
@@ -324,5 +315,5 @@ def _column_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = sum(c.sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
     square = sum(np.square(c - mean).sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
     scale = np.sqrt(square)
-    scale[scale <= 1e-12 * np.abs(mean)] = 1.0  # no more than the mean's rounding
+    scale[scale <= 1e-12 * np.abs(mean)] = 1.0  # within rounding error of the mean
     return mean, scale

@@ -1,4 +1,4 @@
-"""Lazy sources: images in files, Datasets and Zarr-like arrays, decoded when they are asked for."""
+"""Lazy sources: images in files, Datasets and Zarr-like arrays, decoded on access."""
 
 import contextlib
 import hashlib
@@ -24,42 +24,41 @@ _ALL = slice(None)
 
 
 class LazyImages:
-    """Images that are decoded when they are asked for, never all at once.
+    """Images that are decoded on access, never all at once.
 
-    Rows are taken as from an array, and nothing is decoded by that: ``images[rows]`` is another
-    `LazyImages`, so `GridSearchCV`, `train_test_split` and the like slice it for free.
-    ``np.asarray(images[rows])`` decodes one batch, ``images[3]`` one image.
+    Indexing works as for the first axis of an array, and decodes nothing: ``images[indices]`` is
+    another `LazyImages`, so `GridSearchCV`, `train_test_split` and the like split it at no cost.
+    ``np.asarray(images[indices])`` decodes one batch, ``images[3]`` one image.
 
     Parameters
     ----------
     source : sequence of str or PathLike, Dataset, or array
-        - Paths of image files, as a list, tuple, 1-D array or Series. The pixels are read as they
-          are stored: an orientation in the file's EXIF data is not applied, transparency is
-          dropped.
-        - A map-style `torch.utils.data.Dataset`. Its items are images or tuples that begin with
-          one: a PIL image, an ndarray or a tensor. They must not change between two readings, so
-          random transforms do not belong there. A torchvision `ImageFolder` without transforms is
-          read through its paths, in several threads; items of others in one.
-        - Anything with ``shape``, ``dtype`` and slices of rows: Zarr, HDF5 and dask arrays. They
-          are read chunk by chunk.
+        - Paths of image files, as a list, tuple, 1-D array or Series. Pixels are read as stored:
+          an orientation in the EXIF data is not applied, and transparency is dropped.
+        - A map-style `torch.utils.data.Dataset`. Its items are images, or tuples whose first
+          element is one: a PIL image, an ndarray or a tensor. Items must not change from one
+          access to the next, so random transforms are not allowed. A torchvision `ImageFolder`
+          without transforms is read from its files, in several threads; others in one thread.
+        - An array-like with ``shape``, ``dtype`` and slicing along the first axis: Zarr, HDF5 and
+          dask arrays. It is read chunk by chunk.
     size : (h, w) or None, default=None
-        In pixels. Files and PIL images are resized, with their aspect kept, until they just cover
-        (h, w), and the rest is cut off evenly on both sides (bilinear, antialiased). None: all
-        images must have the size of the first one.
+        In pixels. Files and PIL images are resized, keeping their aspect ratio, until they just
+        cover (h, w), and then cropped at the centre (bilinear, antialiased). With None, all images
+        must have the size of the first one.
     mode : {"RGB", "L"} or None, default=None
-        What files and PIL images are converted to: colour, or grey. None is "RGB" for files, and
-        "L" for a Dataset whose first item is a grey PIL image.
+        Convert files and PIL images to colour ("RGB") or grey ("L"). None means "RGB" for files,
+        and "L" for a Dataset whose first item is a grey PIL image.
 
     Attributes
     ----------
     shape : tuple of int
-        (n, h, w, 3) for "RGB", (n, h, w) for "L"; otherwise (n, ...) as the items or the array
-        have it, for example (n, c, h, w) for a Dataset of tensors.
+        (n, h, w, 3) for "RGB", (n, h, w) for "L"; otherwise n and the shape of the items or of
+        the array's rows, for example (n, c, h, w) for a Dataset of tensors.
     dtype : numpy.dtype
         uint8 for files and PIL images, 0 to 255; otherwise that of the items or the array.
     ndim : int
     targets : ndarray of shape (n,) or (n, k)
-        Labels of these rows, where the Dataset lists them (``targets`` or ``labels``). No image is
+        Labels of these images, if the Dataset lists them in ``targets`` or ``labels``. No image is
         decoded for them.
 
     Raises
@@ -67,9 +66,9 @@ class LazyImages:
     TypeError
         If `source` is none of the above.
     ValueError
-        If it is empty, a parameter is unknown, an image cannot be decoded, or has another size
-        than the first one. The message names the file or item. Only the first image is decoded
-        here; the others raise when their batch is read.
+        If it is empty, a parameter is unknown, or an image cannot be decoded or has another size
+        than the first one. The message names the file or item. The constructor decodes only the
+        first image; the others raise when their batch is read.
     FileNotFoundError
         If a file is missing.
 
@@ -94,7 +93,7 @@ class LazyImages:
 
     @classmethod
     def of(cls, X: Any) -> Any:
-        """X as `LazyImages` where it has to be decoded or read from elsewhere, else X itself.
+        """X as `LazyImages` if it has to be decoded or read from storage, otherwise X itself.
 
         Parameters
         ----------
@@ -103,13 +102,13 @@ class LazyImages:
         Returns
         -------
         LazyImages or X
-            `LazyImages` for a list, tuple, 1-D array or Series of paths (all of them), for a
-            Dataset of torch, and for Zarr, HDF5 and dask arrays with two axes or more.
+            `LazyImages` for a list, tuple, 1-D array or Series of paths only, for a PyTorch
+            Dataset, and for Zarr, HDF5 and dask arrays with two or more axes.
 
         Raises
         ------
         FileNotFoundError, TypeError, ValueError
-            As `LazyImages`.
+            As in `LazyImages`.
         """
         _refuse_one_path("X", X)
         if isinstance(X, Dataset):
@@ -137,7 +136,7 @@ class LazyImages:
         labels = self._store.labels()
         if labels is None:
             raise AttributeError(
-                f"{self._store.name} lists no labels as targets or labels: pass y yourself."
+                f"{self._store.name} has no labels in targets or labels: pass y yourself."
             )
         return labels[self._rows]
 
@@ -148,22 +147,22 @@ class LazyImages:
         return f"LazyImages({self._store.name}, shape={self.shape}, dtype={self.dtype})"
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, tuple):  # scikit-learn asks for [rows, ...]
+        if isinstance(key, tuple):  # scikit-learn indexes with [rows, ...]
             key, *rest = key or (...,)
             if not all(r is Ellipsis or (isinstance(r, slice) and r == _ALL) for r in rest):
                 raise IndexError(
-                    "LazyImages is indexed by rows only: decode them first, as in "
-                    "np.asarray(images[rows])[:, ...]."
+                    "LazyImages has indices for its first axis only: decode images first, as in "
+                    "np.asarray(images[indices])[:, ...]."
                 )
         if not isinstance(key, (slice, numbers.Integral)) and key is not Ellipsis:
             key = np.asarray(key)
-            if key.size == 0 and key.dtype.kind == "f":  # what NumPy makes of []
+            if key.size == 0 and key.dtype.kind == "f":  # np.asarray([]) is float
                 key = key.astype(np.int64)
         rows = self._rows[key]
         if rows.ndim == 0:
             return self._store.read(rows[None])[0]
         if rows.ndim > 1:
-            raise IndexError(f"rows have shape {np.shape(key)}: one index, or a 1-D array of them.")
+            raise IndexError(f"indices have shape {np.shape(key)}: use one index or a 1-D array.")
         view = object.__new__(type(self))
         view._store, view._rows = self._store, rows
         return view
@@ -175,22 +174,22 @@ class LazyImages:
         return decoded if dtype is None else decoded.astype(dtype, copy=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Caches such as a pipeline's `memory` hash the pickle: it must tell if files have changed.
+        # Caches such as a pipeline's `memory` hash the pickle, so it must change if files do.
         as_of = None
-        with contextlib.suppress(FileNotFoundError):  # which reading will tell of
+        with contextlib.suppress(FileNotFoundError):  # reading the images will raise
             as_of = self.fingerprint() if isinstance(self._store, Files) else None
         return self.__dict__ | {"_as_of": as_of}
 
     def fingerprint(self) -> str:
-        """A digest of what these rows would decode to, without decoding them all.
+        """A digest of these images, without decoding all of them.
 
         Returns
         -------
         str
-            64 hexadecimal digits. Of files: absolute paths, sizes in bytes, times of change, `size`
-            and `mode`. Of arrays: shape, dtype and all bytes of these rows, read in pieces. Of
-            Datasets: type, length, repr, rows, and the first, middle and last item; a change of
-            other items goes unnoticed.
+            64 hexadecimal digits. For files it covers absolute paths, sizes in bytes, times of
+            modification, `size` and `mode`; for arrays shape, dtype and all values of these
+            images, read in pieces; for Datasets type, length, repr, indices, and the first, middle
+            and last item, so that a change of other items is not noticed.
 
         Raises
         ------
@@ -204,20 +203,20 @@ class LazyImages:
 
 
 def read_ahead(rows: Iterable[Key], read: Callable[[Key], Value]) -> Iterator[Value]:
-    """Yield ``read(r)`` for every r, the next one being read while the caller works on this one.
+    """Yield ``read(r)`` for every r, reading the next one while the caller uses the current one.
 
     Parameters
     ----------
     rows : iterable
-        Taken in the calling thread, one item further than what was yielded.
+        Iterated in the calling thread, one item ahead of what was yielded.
     read : callable
         Called in one background thread, in order.
 
     Yields
     ------
     object
-        What `read` returned. If it raised, so does this, at the same item. The thread has ended
-        when the generator has ended or was closed.
+        What `read` returned. If `read` raised, the error is raised at the same item. The thread
+        ends with the generator.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="skgan-read-ahead") as pool:
         pending = None
@@ -254,13 +253,13 @@ def _make_store(source: Any, size, mode: str | None) -> Store:
         return StoredRows(source)
     raise TypeError(
         f"source is a {type(source).__name__}: pass a sequence of paths (all str or PathLike), a "
-        "map-style torch Dataset with a length, or an array of two axes or more with shape and "
-        "dtype. Streams (IterableDataset) have no rows: collect them in an array."
+        "map-style torch Dataset with a length, or an array with shape, dtype and two or more "
+        "axes. An IterableDataset cannot be indexed: collect its items in an array."
     )
 
 
 def _as_paths(X: Any) -> list[str] | None:
-    """Paths as str if X is a sequence of nothing but paths, else None."""
+    """The paths as str if X is a sequence of paths only, otherwise None."""
     if isinstance(X, np.ndarray) or hasattr(X, "to_numpy"):  # ndarray; Series of pandas, polars
         numeric = getattr(getattr(X, "dtype", None), "kind", "O") in "biufcmMVS"
         X = None if numeric or len(getattr(X, "shape", ())) != 1 else np.asarray(X).tolist()
@@ -274,13 +273,13 @@ def _as_paths(X: Any) -> list[str] | None:
 def _is_array(X: Any) -> bool:
     if not all(hasattr(X, name) for name in ("shape", "dtype", "__getitem__")):
         return False
-    # dask: nan where a length is not known yet.
+    # A length that dask does not know yet is nan.
     return all(isinstance(side, numbers.Integral) for side in X.shape)
 
 
 def _is_plain_folder(X: Any) -> bool:
-    """Whether X is an `ImageFolder` whose items are just what its files hold."""
-    folder = sys.modules.get("torchvision.datasets.folder")  # not imported: X can't be one
+    """Whether X is an `ImageFolder` without transforms, so that reading its files is enough."""
+    folder = sys.modules.get("torchvision.datasets.folder")  # None: X cannot be one
     if folder is None or type(X) is not folder.ImageFolder:
         return False
     return X.transform is None and X.loader is folder.default_loader

@@ -1,4 +1,4 @@
-"""What a view of lazy images looks into: files, a Dataset's items, or a stored array."""
+"""Where lazy images are read from: files, items of a Dataset, or a stored array."""
 
 import importlib
 import os
@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
-N_THREADS = min(4, os.cpu_count() or 1)  # PIL decodes without the GIL
-FILES_PER_TASK = 8  # no more than this are decoded in the calling thread
-READ_BYTES = 2**28  # largest piece of an array that is read at once
+N_THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the GIL while it decodes
+FILES_PER_TASK = 8  # up to this many are decoded in the calling thread
+READ_BYTES = 2**28  # at most this much of an array is read at once
 
 
 class Store(Protocol):
-    """What a view of rows looks into; shared by all views, and never changed."""
+    """The images that all views of one `LazyImages` share; never modified."""
 
     name: str
     row_shape: tuple[int, ...]
@@ -30,7 +30,7 @@ class Store(Protocol):
 
 
 class Files:
-    """Image files, decoded in a few threads. No pool outlives a batch, so this can be pickled."""
+    """Image files, decoded by a thread pool per batch, as a lasting pool could not be pickled."""
 
     dtype = np.dtype(np.uint8)
 
@@ -56,7 +56,7 @@ class Files:
                 fill(start)
             return out
         with ThreadPoolExecutor(N_THREADS) as pool:
-            for _ in pool.map(fill, starts):  # raises what the first bad file in order raised
+            for _ in pool.map(fill, starts):  # raises the error of the first bad file in order
                 pass
         return out
 
@@ -85,7 +85,7 @@ class Files:
 
 
 class Items:
-    """Items of a Dataset, read one after the other: a user's code need not be thread-safe."""
+    """Items of a Dataset, read in one thread, as user code need not be thread-safe."""
 
     def __init__(self, dataset: Any, size, mode: str | None):
         self.dataset, self.size, self.mode = dataset, size, mode
@@ -108,8 +108,8 @@ class Items:
             if (image.shape, image.dtype) != (self.row_shape, self.dtype):
                 raise ValueError(
                     f"{self._where(row)} has shape {image.shape} and dtype {image.dtype}, but the "
-                    f"first item has {self.row_shape} and {self.dtype}: all items must be alike; "
-                    "resize or convert them in the Dataset."
+                    f"first item has {self.row_shape} and {self.dtype}: resize or convert the "
+                    "items in the Dataset, so that all are alike."
                 )
             out[i] = image
         return out
@@ -129,13 +129,13 @@ class Items:
         if not isinstance(image, (np.ndarray, torch.Tensor)):
             raise TypeError(
                 f"{self._where(row)} is a {type(image).__name__}: items must be a PIL image, an "
-                "ndarray or a tensor, or a tuple that begins with one."
+                "ndarray or a tensor, or a tuple whose first element is one."
             )
         refuse_settings(self.size, self.mode, "a Dataset of arrays or tensors")
         return np.asarray(image.detach().cpu() if isinstance(image, torch.Tensor) else image)
 
     def _where(self, row: int) -> str:
-        samples = getattr(self.dataset, "samples", None)  # torchvision's folders
+        samples = getattr(self.dataset, "samples", None)  # as in torchvision's ImageFolder
         file = f" ({samples[row][0]!r})" if isinstance(samples, list) else ""
         return f"item {row} of {self.name}{file}"
 
@@ -143,7 +143,7 @@ class Items:
         return _labels_of(self.dataset)
 
     def traits(self, rows: np.ndarray) -> Iterator[bytes]:
-        # Addresses in a default repr differ from one process to the next.
+        # A default repr contains an address, which differs between processes.
         text = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(self.dataset))
         yield repr((self.name, text, len(self), self.size, self.mode)).encode()
         yield rows.tobytes()
@@ -152,7 +152,7 @@ class Items:
 
 
 class StoredRows:
-    """Rows of a Zarr, HDF5 or dask array, in pieces along the chunks they are stored in."""
+    """Rows of a Zarr, HDF5 or dask array, read along the chunks in which they are stored."""
 
     def __init__(self, array: Any):
         self.array = array
@@ -161,7 +161,7 @@ class StoredRows:
         self.dtype = np.dtype(array.dtype)
         chunks = getattr(array, "chunks", None)
         stored = chunks[0] if chunks else 1
-        stored = stored[0] if isinstance(stored, tuple) else stored  # dask lists every block
+        stored = stored[0] if isinstance(stored, tuple) else stored  # of every block, in dask
         row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.row_shape)))
         self.limit = max(1, READ_BYTES // row_bytes)
         self.step = min(max(1, int(stored)), self.limit)
@@ -173,14 +173,14 @@ class StoredRows:
         if isinstance(self.array, np.ndarray):
             return self.array[rows]
         out = np.empty((len(rows), *self.row_shape), self.dtype)
-        # Slices alone: every such array has them, and a stored chunk is read whole in any case.
+        # Every such array supports slices, and stored chunks are read as a whole anyway.
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
         cut = np.diff(ordered) > 1
         if self.step > 1 and cut.any():
             cut = np.diff(ordered // self.step) > 0
         for piece in np.split(order, np.flatnonzero(cut) + 1):
-            for i in range(0, len(piece), self.limit):  # runs of neighbours may be long
+            for i in range(0, len(piece), self.limit):  # a run of adjacent rows may be long
                 part = piece[i : i + self.limit]
                 low, high = int(rows[part[0]]), int(rows[part[-1]]) + 1
                 out[part] = np.asarray(self.array[low:high])[rows[part] - low]
@@ -196,9 +196,9 @@ class StoredRows:
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         if type(self.array).__module__.split(".")[0] == "h5py":
-            # An open file cannot be pickled, but can be opened again.
+            # An open file cannot be pickled, but it can be opened again.
             state["array"] = None
-            stat = os.stat(file := self.array.file.filename)  # for caches that hash pickles
+            stat = os.stat(file := self.array.file.filename)  # for caches that hash the pickle
             state["reopen"] = file, self.array.name, stat.st_size, stat.st_mtime_ns
         return state
 
@@ -211,7 +211,7 @@ class StoredRows:
 
 
 def _labels_of(dataset: Any) -> np.ndarray | None:
-    """Labels that a Dataset lists, without reading its items; None if it does not."""
+    """The labels that a Dataset lists, without reading its items, or None."""
     if isinstance(dataset, Subset):
         labels = _labels_of(dataset.dataset)
         return None if labels is None else labels[np.asarray(dataset.indices, np.int64)]
@@ -231,7 +231,7 @@ def _labels_of(dataset: Any) -> np.ndarray | None:
 def refuse_settings(size, mode: str | None, what: str) -> None:
     if size is not None or mode is not None:
         raise ValueError(
-            f"size={size!r}, mode={mode!r} are for files and PIL images, and source is {what}: "
+            f"size={size!r}, mode={mode!r} are for files and PIL images, but source is {what}: "
             "leave them out."
         )
 
@@ -245,7 +245,7 @@ def _decode(path: str, size, mode: str) -> np.ndarray:
             return _pixels(image, size, mode)
     except FileNotFoundError as error:
         raise _missing(path) from error
-    except Exception as error:  # Pillow's decoders raise many kinds
+    except Exception as error:  # Pillow's decoders raise many types
         raise ValueError(
             f"image file {path!r} could not be decoded ({error}): repair it, or leave it out."
         ) from error
@@ -261,9 +261,9 @@ def _pixels(image: Any, size, mode: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
     if image.mode[0] in "IF":
-        # Pillow would clip most values to white.
+        # Pillow would clip most values, to white.
         raise ValueError(
-            f"its values, of Pillow's mode {image.mode!r}, have more than 8 bits: convert it to "
+            f"its values, in Pillow's mode {image.mode!r}, have more than 8 bits: convert it to "
             "8 bits, or pass an array"
         )
     image = image.convert(mode)

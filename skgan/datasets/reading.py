@@ -1,6 +1,7 @@
-"""How every data set is read: one table, and one way from torchvision's classes to a `Bunch`."""
+"""One table describes all data sets; torchvision reads them, and the result is a `Bunch`."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,8 +11,9 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from ..utils.checks import check_choice
+from ..utils.docs import F, completed_by
 
-# Keywords of torchvision's class for each of our subsets; the rows of several are joined.
+# For each subset, the keyword arguments of torchvision's class; of several, images are joined.
 Subsets = dict[str, tuple[dict[str, Any], ...]]
 
 
@@ -30,21 +32,22 @@ STL10_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey
 
 @dataclass(frozen=True)
 class Reader:
-    """What is peculiar to one data set.
+    """What is specific to one data set.
 
     Attributes
     ----------
     cls : str
-        In torchvision.datasets.
+        Name of the class in torchvision.datasets.
     folder : str
-        Where torchvision looks for the files, below data_home.
+        Where torchvision looks for the files, relative to data_home.
     about : str
         Title, authors and year, for the description.
     subsets : dict
+        For each subset, the keyword arguments of `cls`.
     axes : tuple of int or None
         How to transpose torchvision's array to (n, h, w) or (n, h, w, c).
     names : tuple of str or None
-        Of the classes, where torchvision does not know them.
+        Names of the classes, where torchvision does not list them.
     """
 
     cls: str
@@ -102,8 +105,51 @@ READERS = {
 }  # fmt: skip
 
 
+def documented(subset: str, shape: str = "", target: str = "") -> Callable[[F], F]:
+    """Decorator: complete a loader's docstring by what all loaders share.
+
+    `subset` says how many images the subsets hold, `shape` is the shape of one image, and
+    `target` says what its label means.
+    """
+
+    def complete(loader: F) -> F:
+        subsets = READERS[loader.__name__.removeprefix("load_")].subsets
+        names = ", ".join(f'"{name}"' for name in subsets)
+        return completed_by(f"""
+            Parameters
+            ----------
+            subset : {{{names}}}, default="train"
+                {subset}
+            data_home : str or PathLike, default=None
+                Folder that holds the data sets. None: the folder that the environment variable
+                SKGAN_DATA names, or ~/skgan_data.
+            download : bool, default=False
+                Whether torchvision may download missing files.
+            return_X_y : bool, default=False
+                Whether to return (data, target) instead of a `Bunch`.
+
+            Returns
+            -------
+            Bunch or (data, target)
+                data : uint8 ndarray of shape (n, {shape}), 0 to 255
+                target : int64 ndarray of shape (n,), {target}
+                target_names : ndarray of str
+                DESCR : str
+
+            Raises
+            ------
+            FileNotFoundError
+                If files are missing or damaged and `download` is False; the message names the
+                folder.
+            ValueError
+                If a parameter is unknown.
+            """)(loader)
+
+    return complete
+
+
 def open_parts(name: str, subset: str, data_home, download: bool, **settings: Any) -> list[Any]:
-    """Torchvision's datasets for a subset, or an error that says where files were looked for."""
+    """Torchvision's datasets for a subset, or an error that names the folder and the remedy."""
     reader = READERS[name]
     check_choice("subset", subset, reader.subsets)
     if download not in (True, False):
@@ -135,12 +181,12 @@ def load_arrays(
     parts = open_parts(name, subset, data_home, download, **settings)
     data = _join([np.asarray(part.data) for part in parts])
     if reader.axes is not None:
-        data = data.transpose(reader.axes)  # a view: every image stays in one piece of memory
+        data = data.transpose(reader.axes)  # a view, without a copy
     target = _join([np.asarray(_labels(part), np.int64) for part in parts])
     if len(data) != len(target):
         raise FileNotFoundError(
             f"{reader.cls}, subset={subset!r}, has {len(data)} images, but {len(target)} labels: "
-            "remove its files, and pass download=True to fetch them anew."
+            "delete its files, and pass download=True to download them again."
         )
     names = reader.names or parts[0].classes
     return make_bunch(name, subset, data, target, names, return_X_y)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -99,18 +100,12 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:  # fmt: skip
     """Weight decay is coupled: an L2 term added to the gradient, as in the papers' code."""
     fused = {p.device.type for p in parameters} <= {"cpu", "cuda"}
+    common: Any = {"params": parameters, "lr": lr, "weight_decay": weight_decay}
+    b1, b2 = map(float, betas)
     builders: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adam": lambda: torch.optim.Adam(
-            parameters,
-            lr=lr,
-            betas=(float(betas[0]), float(betas[1])),
-            weight_decay=weight_decay,
-            fused=fused,
-        ),
-        "rmsprop": lambda: torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay),
-        "sgd": lambda: torch.optim.SGD(
-            parameters, lr=lr, momentum=betas[0], weight_decay=weight_decay
-        ),
+        "adam": lambda: torch.optim.Adam(**common, betas=(b1, b2), fused=fused),
+        "rmsprop": lambda: torch.optim.RMSprop(**common),
+        "sgd": lambda: torch.optim.SGD(**common, momentum=betas[0]),
     }
     return builders[name]()
 

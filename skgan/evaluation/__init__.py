@@ -1,7 +1,4 @@
-"""How good are the features? Label budgets and probes, with the baselines that keep them honest.
-
-And how good are the samples: which classes a generator makes.
-"""
+"""Evaluation: probes of features with few labels and honest baselines, and mode coverage."""
 
 from .modes import ModeCoverage, mode_coverage
 from .probe import probe

@@ -1,4 +1,4 @@
-"""The classifiers that judge features: how one is chosen, fitted and scored on labelled rows."""
+"""The classifiers that judge features: how one is chosen, fitted and scored."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ from .representations import seeded
 
 SCALINGS = ("none", "standard")
 
-# From "far too much" to "hardly any" regularisation, for 10 columns as for 10,000. Ascending, since
-# of equally good candidates the first is taken: the simpler model.
+# From far too much to hardly any regularisation, for 10 to 10,000 columns. In ascending order,
+# because the first of equally good candidates is chosen: the most regularised one.
 C_GRID = {"C": [1e-4, 1e-3, 1e-2, 1e-1, 1.0]}
 NAMED: dict[str, tuple[BaseEstimator, dict[str, list[Any]]]] = {
     "svm": (LinearSVC(max_iter=2000), C_GRID),
@@ -33,7 +33,7 @@ NAMED: dict[str, tuple[BaseEstimator, dict[str, list[Any]]]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """A classifier and the values of its parameters that are tried."""
+    """A classifier and the candidates for its parameters."""
 
     name: str
     estimator: BaseEstimator
@@ -41,14 +41,14 @@ class Recipe:
 
     @property
     def is_linear(self) -> bool:
-        """Is it one of the linear models with an L2 penalty, which `to_row_space` leaves alone?"""
+        """Whether it is a linear model with an L2 penalty, which `to_row_space` does not change."""
         other = any({"penalty", "l1_ratio"} & {*params} for params in self.grid)
         return self.name in ("svm", "logistic") and not other
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for a draw, and how many of the fits behind it stopped at `max_iter`."""
+    """What was chosen for a draw, and how many of the fits compared stopped at `max_iter`."""
 
     scaling: str
     params: Mapping[str, Any]
@@ -56,7 +56,7 @@ class Choice:
 
 
 def make_recipe(classifier: Any, param_grid: Any, seed: int, n_classes: int) -> Recipe:
-    """Check `classifier` and `param_grid` and bring them into one form."""
+    """Check `classifier` and `param_grid`, and return them as a `Recipe`."""
     if isinstance(classifier, str):
         check_choice("classifier", classifier, NAMED)
         name = classifier
@@ -72,17 +72,17 @@ def make_recipe(classifier: Any, param_grid: Any, seed: int, n_classes: int) -> 
         )
     estimator = seeded(clone(estimator), seed)
     grid = list(ParameterGrid(default_grid if param_grid is None else param_grid))
-    for params in grid:  # a misspelt name shall be found now and not after training
+    for params in grid:  # so that a misspelt name raises before training
         model = clone(estimator).set_params(**clone(params, safe=False))
         if isinstance(classifier, str):
             _try(model, n_classes)
-        elif hasattr(model, "_parameter_constraints"):  # scikit-learn's own begin `fit` with it
+        elif hasattr(model, "_parameter_constraints"):  # as `fit` of scikit-learn's own does
             model._validate_params()
     return Recipe(name, estimator, grid)
 
 
 def _try(model: Any, n_classes: int) -> None:
-    """Fit one of the named classifiers to a few rows, so that it refuses bad parameters."""
+    """Fit one of the named classifiers to a few samples, so that it raises for bad parameters."""
     n_rows = 2 * max(n_classes, 6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -90,19 +90,19 @@ def _try(model: Any, n_classes: int) -> None:
 
 
 def folds(y: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Stratified folds of the labelled rows."""
+    """Stratified folds of the labelled samples."""
     return StratifiedKFold(count_folds(y), shuffle=True, random_state=seed).split(y, y)
 
 
 def count_folds(y: np.ndarray) -> int:
-    """3, or as many as the smallest class has rows."""
+    """3, or the number of samples in the smallest class if that is less."""
     return int(min(3, np.unique(y, return_counts=True)[1].min()))
 
 
 def score_candidates(
     recipe: Recipe, scaling: str, train: np.ndarray, y: np.ndarray, held: np.ndarray, y_held: Any
 ) -> tuple[list[float], int]:
-    """Accuracy of every candidate on the held-out rows, and the number of unconverged fits."""
+    """Accuracy of every candidate on the held-out fold, and the number of unconverged fits."""
     train, held = prepare(train, held, scaling, recipe.is_linear)
     scores, n_unconverged = [], 0
     for params in recipe.grid:
@@ -118,7 +118,7 @@ def score_candidates(
 def score_choice(
     recipe: Recipe, choice: Choice, train: np.ndarray, y: np.ndarray, test: np.ndarray, y_test: Any
 ) -> tuple[float, bool]:
-    """Accuracy on the test part with what was chosen, and whether the fit converged."""
+    """Accuracy of the chosen candidate on the test part, and whether its fit converged."""
     train, test = prepare(train, test, choice.scaling, recipe.is_linear)
     return _fit_and_score(recipe, choice.params, train, y, test, y_test)
 
@@ -126,7 +126,7 @@ def score_choice(
 def prepare(
     train: np.ndarray, test: np.ndarray, scaling: str, is_linear: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both parts scaled by what the training rows say, in as few columns as the model allows."""
+    """Both parts, scaled by statistics of the training part, and with fewer columns if possible."""
     if scaling == "standard":
         scaler = StandardScaler().set_output(transform="default").fit(train)
         train, test = scaler.transform(train), scaler.transform(test)
@@ -134,11 +134,11 @@ def prepare(
 
 
 def to_row_space(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fewer columns for a linear model with an L2 penalty, without changing the model.
+    """Fewer columns for a linear model with an L2 penalty, without changing its predictions.
 
-    Its weights are a combination of the training rows. With fewer rows than columns, coordinates
-    in an orthonormal basis of these rows therefore give the same predictions. Measured on 1,000
-    rows x 3,600 columns: the SVM takes a tenth of the time.
+    The weights of such a model are a linear combination of the training rows. If these are fewer
+    than the columns, their coordinates in an orthonormal basis of the row space give the same
+    predictions. On 1,000 rows and 3,600 columns the SVM takes a tenth of the time.
     """
     if train.shape[0] >= train.shape[1]:
         return train, test
@@ -156,13 +156,13 @@ def _fit_and_score(
 ) -> tuple[float, bool]:
     model: Any = clone(recipe.estimator).set_params(**clone(params, safe=False))
     if recipe.name == "svm" and not {"penalty", "loss", "dual"} & {*params}:
-        # dual="auto" solves the primal problem as soon as there are more rows than columns. On
-        # 1,000 standardised rows x 784 pixels that took 17 s without converging, the dual 2 s.
+        # dual="auto" solves the primal problem whenever there are more rows than columns. On
+        # 1,000 standardised rows of 784 pixels that took 17 s without converging, the dual 2 s.
         model.set_params(dual=bool(train.shape[0] <= 2 * train.shape[1]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # counted instead
         model.fit(train, y)
-    predicted = column_or_1d(model.predict(test))  # some classifiers give a column
+    predicted = column_or_1d(model.predict(test))  # some classifiers return a column
     check_consistent_length(predicted, y_test)
     return float(np.mean(predicted == y_test)), _converged(model)
 

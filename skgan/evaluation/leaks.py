@@ -1,6 +1,6 @@
-"""Checks that labels and test rows did not reach the features.
+"""Checks that labels and test samples did not influence the features.
 
-What each of them can see, and what none can, is in the notes of `probe`.
+The notes of `probe` say what each check can find, and what none of them can.
 """
 
 import warnings
@@ -21,7 +21,7 @@ MAX_REORDERED_DIFFERENCE = 0.05
 
 @dataclass(frozen=True)
 class Watch:
-    """Runs the checks, and raises, warns or only writes down what they find."""
+    """Runs the checks, and raises, warns or only records what they find."""
 
     mode: str
     found: list[str] = field(default_factory=list)
@@ -29,41 +29,41 @@ class Watch:
     def before_fit(
         self, extractors: Mapping[str, Any], X: Any, y: np.ndarray, X_test: Any, y_test: np.ndarray
     ) -> None:
-        """Look at the rows and at the extractors' parameters."""
+        """Check the samples and the extractors' parameters."""
         n_shared = shared_rows(X, X_test)
         if n_shared:
             self._report(
-                f"{n_shared} of the {len(y_test)} rows of X_test are also rows of X; take them out "
-                "of one of the two."
+                f"{n_shared} of the {len(y_test)} samples of X_test are also in X; remove them "
+                "from one of the two."
             )
         for name, estimator in extractors.items():
             for parameter in label_parameters(estimator, [y, y_test]):
                 self._report(
                     f"extractors[{name!r}] holds the labels in its parameter {parameter!r}; "
-                    "features must be made without them."
+                    "features must be computed without them."
                 )
             if isinstance(estimator, FrozenEstimator) and hasattr(estimator.estimator, "classes_"):
-                self.found.append(f"{name!r} came in fitted with labels: it has classes_.")
+                self.found.append(f"{name!r} was already fitted with labels: it has classes_.")
 
     def after_fit(
         self, name: str, estimator: Any, X_test: Any, features: np.ndarray, seed: int
     ) -> None:
-        """Look at features of the test part."""
+        """Check the features of the test part."""
         difference = reordered_difference(estimator, X_test, features, seed)
         if difference > MAX_REORDERED_DIFFERENCE:
             self._report(
                 f"the features of {name!r} change, by {difference:.2g} of a column's norm, when "
-                "rows of X_test are transformed in another order; transform must be deterministic "
-                "and depend on nothing but the row itself."
+                "X_test is transformed in another order; transform must be deterministic, and the "
+                "features of a sample must depend on nothing but the sample itself."
             )
 
     def after_control(self, summary: Sequence[dict[str, Any]], settings: Mapping[str, Any]) -> None:
-        """Look at accuracies with permuted labels. Never raises: that would lose the result."""
+        """Check accuracies with permuted labels. Never raises: that would lose the result."""
         for row in controls_above_chance(summary, settings["chance"], settings["n_classes"]):
             message = (
                 f"{row['representation']!r} reaches {row['mean']:.3f} with permuted labels "
-                f"(n_labels={row['n_labels']!r}), more than chance; the classifier knows labels "
-                "that it was not given."
+                f"(n_labels={row['n_labels']!r}), more than chance; the classifier uses labels "
+                "that were not passed to it."
             )
             self.found.append(message)
             if self.mode != "ignore":
@@ -71,14 +71,14 @@ class Watch:
 
     def _report(self, message: str) -> None:
         if self.mode == "raise":
-            raise ValueError(f"Leak: {message} (on_leak='warn' goes on in spite of it.)")
+            raise ValueError(f"Leak: {message} (With on_leak='warn' this is only a warning.)")
         self.found.append(message)
         if self.mode == "warn":
             warnings.warn(f"Leak: {message}", stacklevel=4)
 
 
 def shared_rows(X: Any, X_test: Any) -> int:
-    """Number of test rows that are, value for value, also training rows."""
+    """Number of test samples that are exactly equal to a training sample."""
     X, X_test = with_dtype(X), with_dtype(X_test)
     dtype: Any = X.dtype if X.dtype == X_test.dtype else np.float32
     if X.dtype.kind in "OUS":  # paths to files, or mixed columns
@@ -96,8 +96,8 @@ def _digests(X: Any, dtype: Any) -> Iterator[bytes]:
 def label_parameters(estimator: Any, labels: Sequence[np.ndarray]) -> list[str]:
     """Names of the constructor parameters that hold one of the label arrays.
 
-    A parameter counts if it has as many entries as there are labels and tells the same classes
-    apart, whatever it calls them, as a list of labels or as indicator columns.
+    A parameter does if it has as many entries as there are labels and separates the same classes,
+    whatever their names, as a list of labels or as indicator columns.
     """
     if isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
@@ -129,11 +129,11 @@ def _same_classes(value: Any, y: np.ndarray) -> bool:
 
 
 def reordered_difference(estimator: Any, X: Any, features: np.ndarray, seed: int) -> float:
-    """How much features change when some rows of X come alone and in another order.
+    """How much features change when some samples of X are transformed alone and reordered.
 
-    The largest difference over the columns: the norm of the change in a column divided by the
-    column's norm. 0 is no change; labels that come from a row's place give about 1. Different
-    sums in batches of another size and reduced precision stay below 0.05.
+    The largest value over the columns of the norm of the change divided by the column's norm.
+    0 is no change; labels looked up by position give about 1. Rounding in batches of another size
+    and in reduced precision stays below 0.05.
     """
     some, places = shuffle(
         X, np.arange(len(features)), n_samples=min(N_REORDERED, len(features)), random_state=seed
@@ -141,7 +141,7 @@ def reordered_difference(estimator: Any, X: Any, features: np.ndarray, seed: int
     expected = features[places].astype(np.float64)
     change = np.linalg.norm(np.asarray(estimator.transform(some)) - expected, axis=0)
     norms = np.linalg.norm(expected, axis=0)
-    # Columns of next to nothing are rounding errors in themselves.
+    # Columns with tiny values are mere rounding errors.
     floor = max(1e-3 * float(np.sqrt(np.mean(norms**2))), float(np.finfo(np.float32).tiny))
     return float(np.max(change / np.maximum(norms, floor)))
 
@@ -149,11 +149,11 @@ def reordered_difference(estimator: Any, X: Any, features: np.ndarray, seed: int
 def controls_above_chance(
     summary: Sequence[dict[str, Any]], chance: float, n_classes: int
 ) -> list[dict[str, Any]]:
-    """The rows of a summary of control accuracies that chance doesn't explain.
+    """The entries of a summary of control accuracies that chance does not explain.
 
-    Good features with permuted labels may send whole classes to one class each. The number of
-    classes that come out right by accident then has a standard deviation of about 1; three of
-    these are allowed.
+    With good features and permuted labels, a classifier may assign whole classes to one class
+    each. The number of classes that are right by accident then has a standard deviation of about
+    1; three standard deviations are allowed.
     """
     return [
         row for row in summary

@@ -1,4 +1,4 @@
-"""Does a generator make every class? A classifier names what it draws."""
+"""Mode coverage: which classes a generator produces, according to a classifier."""
 
 import inspect
 from dataclasses import dataclass
@@ -11,32 +11,32 @@ from sklearn.utils.validation import check_is_fitted
 from ..utils.checks import check_number
 from .result import aligned
 
-CHUNK_ROWS = 1000  # generated rows in memory at a time
+CHUNK_ROWS = 1000  # generated samples that are in memory at a time
 
 
 @dataclass(frozen=True, eq=False)
 class ModeCoverage:
-    """The outcome of `mode_coverage`. ``print`` it for a table.
+    """The result of `mode_coverage`. ``print`` it for a table.
 
     Parameters
     ----------
     classes : ndarray of shape (n_classes,)
-        The classifier's.
+        The classifier's classes.
     counts : ndarray of int, shape (n_classes,)
-        Generated rows of each class.
+        Generated samples of each class.
     shares : ndarray of shape (n_classes,)
-        The same, as parts of 1.
+        `counts` divided by their sum.
     reference : ndarray of shape (n_classes,)
-        The shares that they are compared with.
+        The shares that `shares` are compared with.
     min_share : float
-        A class is covered from this part of its reference share on.
+        A class is covered if its share is at least `min_share` times its reference share.
     missing : list
         The classes that are not covered.
     n_covered : int
-        The number of those that are.
+        The number of covered classes.
     kl : float
         KL divergence of the shares from the reference, sum of shares * log(shares / reference), in
-        nats: 0 where both are equal, log(n_classes) for a single one of equally frequent classes.
+        nats: 0 if both are equal, log(n_classes) if only one of equally frequent classes occurs.
     """
 
     classes: np.ndarray
@@ -70,30 +70,30 @@ def mode_coverage(
     reference: Any = None,
     component: int | None = None,
 ) -> ModeCoverage:
-    """Count the classes among generated rows, as a classifier sees them.
+    """Count the classes of generated samples, as a classifier predicts them.
 
-    A generator that has lost modes makes some classes rarely or never. What the classifier says
-    is all that counts: it must be accurate on real rows, and it names a class even for rows
-    that look like nothing.
+    A generator with dropped modes produces some classes rarely or never. The result is only as
+    good as the classifier: it must be accurate on real samples, and it predicts a class even for
+    generated samples that resemble nothing in the data.
 
     Parameters
     ----------
     gan : fitted estimator with `sample`
     classifier : fitted classifier
-        Anything with `predict` and `classes_`, on rows as the X of the gan's `fit` has them:
-        such as a pipeline of an extractor and a linear SVM.
+        Any estimator with `predict` and `classes_` that accepts samples in the form of the X in
+        the gan's `fit`, such as a pipeline of an extractor and a linear SVM.
     n_samples : int, default=10_000
-        Rows to generate. They are made and judged in parts of 1,000.
+        Number of samples to generate, in parts of 1,000.
     random_state : None, int or RandomState, default=None
-        Of the draws.
+        Determines the generated samples.
     min_share : float, default=0.1
-        In (0, 1]. A class is covered if it has at least this part of its reference share. With
-        ten equally frequent classes 0.1 is 1 % of the rows.
+        In (0, 1]. A class is covered if its share is at least `min_share` times its reference
+        share. With ten equally frequent classes, 0.1 means 1 % of the samples.
     reference : array-like of shape (n_classes,), default=None
         How frequent the classes are in the data, in the order of `classifier.classes_`: counts or
-        shares, all above 0. None takes all classes as equally frequent.
+        shares, all above 0. None means that all classes are equally frequent.
     component : int, default=None
-        Passed on to `sample` unless None: which of several generators draws.
+        Passed to `sample` unless None: which of several generators to use.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def mode_coverage(
     Raises
     ------
     ValueError
-        For a bad parameter, a gan without `sample`, or a classifier that is not fitted.
+        If a parameter is out of range, `gan` has no `sample`, or `classifier` is not fitted.
 
     Examples
     --------
@@ -131,7 +131,7 @@ def mode_coverage(
         counts += _count(classifier, classes, X)
 
     shares = counts / n_samples
-    # The slack takes 0.1 x 0.1 x 1,000, in floats a bit more than 10, for the 10 that it is.
+    # The tolerance is for rounding: 0.1 * 0.1 * 1,000 is slightly above 10 in floats.
     covered = counts >= min_share * expected * n_samples * (1 - 1e-9)
     drawn = counts > 0
     kl = float(np.sum(shares[drawn] * np.log(shares[drawn] / expected[drawn])))
@@ -143,15 +143,15 @@ def mode_coverage(
 
 
 def _count(classifier: Any, classes: np.ndarray, X: Any) -> np.ndarray:
-    """How many rows of X the classifier takes for each of its classes."""
+    """How many samples the classifier predicts for each of its classes."""
     predicted = np.asarray(classifier.predict(X))
     found, counts = np.unique(predicted, return_counts=True)
     known = dict(zip(found.tolist(), counts.tolist(), strict=True))
     strange = [name for name in known if name not in classes.tolist()]
     if strange or predicted.shape != (len(X),):
         raise ValueError(
-            f"classifier={classifier!r} predicted {strange or predicted.shape} for {len(X)} rows; "
-            "it must name one of its classes_ for every row."
+            f"classifier={classifier!r} predicted {strange or predicted.shape} for {len(X)} "
+            "samples; it must predict one of its classes_ for every sample."
         )
     return np.array([known.get(name, 0) for name in classes.tolist()])
 
@@ -161,13 +161,13 @@ def _check_classifier(classifier: Any) -> np.ndarray:
     if isinstance(classifier, type) or not ready or np.ndim(classifier.classes_) != 1:
         raise ValueError(
             f"classifier={classifier!r} must be a fitted classifier with predict and classes_; "
-            "call its fit first, on real rows and their classes."
+            "call its fit first, on real samples and their classes."
         )
     return np.asarray(classifier.classes_)
 
 
 def _check_gan(gan: Any, component: int | None) -> dict[str, Any]:
-    """What `sample` is called with, beside a number and a seed."""
+    """The arguments of `sample` besides the number of samples and the seed."""
     if isinstance(gan, type) or not hasattr(gan, "sample"):
         raise ValueError(
             f"gan={gan!r} has no sample; use a fitted estimator with a generator and a prior, "
@@ -180,7 +180,7 @@ def _check_gan(gan: Any, component: int | None) -> dict[str, Any]:
     parameters = inspect.signature(gan.sample).parameters.values()
     if not any(p.name == "component" or p.kind == p.VAR_KEYWORD for p in parameters):
         raise ValueError(
-            f"component={component!r}, but sample of gan={gan!r} takes no component; leave "
+            f"component={component!r}, but sample of gan={gan!r} has no parameter component; use "
             "component=None."
         )
     return {"component": component}
@@ -193,6 +193,6 @@ def _check_reference(reference: Any, n_classes: int) -> np.ndarray:
     if shares.shape != (n_classes,) or not np.isfinite(shares).all() or shares.min() <= 0:
         raise ValueError(
             f"reference={reference!r} must be {n_classes} finite numbers above 0, one for each of "
-            "classifier.classes_; take classes that the data do not have out of the classifier."
+            "classifier.classes_; fit the classifier without classes that the data do not have."
         )
     return shares / shares.sum()

@@ -1,9 +1,9 @@
-"""The protocol of DCGAN and ALI: a simple classifier on frozen features and few labels.
+"""The protocol of DCGAN and ALI: a simple classifier on frozen features with few labels.
 
 Radford et al. (2016), "Unsupervised representation learning with deep convolutional generative
 adversarial networks", section 5, and Dumoulin et al. (2017), "Adversarially learned inference",
-section 4.3. An accuracy by itself says little of training: raw pixels, principal components and
-the same network untrained are therefore judged next to it, with the same rows and the same care.
+section 4.3. An accuracy alone does not show what training contributed, so raw pixels, principal
+components and the same network untrained are evaluated with the same samples and settings.
 """
 
 import time
@@ -23,7 +23,7 @@ from sklearn.utils import (
 )
 
 from .. import LazyImages
-from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.checks import check_choice, check_finite, check_flag, check_number
 from ..utils.labels import classes_among
 from .classifiers import SCALINGS, count_folds, make_recipe
 from .leaks import Watch
@@ -38,7 +38,7 @@ from .representations import (
     with_dtype,
 )
 from .result import ProbeResult
-from .splits import check_labels
+from .splits import check_labels, check_test_classes
 
 
 def probe(
@@ -62,65 +62,65 @@ def probe(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> ProbeResult:
-    """Judge features by the accuracy of a simple classifier on few labelled rows.
+    """Judge features by the accuracy of a simple classifier on few labelled samples.
 
-    Every extractor is fitted once, on all rows of X and without labels. Then, for every budget and
-    draw, a classifier is trained on the features of the drawn rows and scored on the test part.
-    All representations see the same draws, so that they can be compared pair by pair, and get the
-    same treatment: scaling and hyper-parameters are chosen for each by cross-validation within the
-    labelled rows of a draw, over the same candidates.
+    Every extractor is fitted once, on all of X and without labels. Then, for every label budget
+    and draw, a classifier is trained on the features of the drawn samples and scored on the test
+    part. All representations use the same draws, so that differences are paired. For each of
+    them, scaling and hyper-parameters are chosen among the same candidates, by cross-validation
+    within the labelled samples of a draw.
 
     Parameters
     ----------
     extractors : estimator, or dict of str to estimator
-        Transformers, pipelines included; one by itself is named "trained". Each is cloned and
-        fitted as ``fit(X)``, or used as it is if wrapped in `sklearn.frozen.FrozenEstimator`.
+        Transformers or pipelines by name; a single one is named "trained". Each is cloned and
+        fitted with ``fit(X)``, or used as it is if wrapped in `sklearn.frozen.FrozenEstimator`.
         A `random_state` of None is replaced by an integer.
-    X : array-like of n rows
-        Training images, in any shape that the extractors take.
+    X : array-like of length n
+        Training images, in any shape that the extractors accept.
     y : array-like of shape (n,)
-        Their classes. Only the labels of drawn rows are used. -1 means unlabelled where at least
-        two other classes are present: extractors and baselines are fitted on such rows as well,
-        and no draw has them.
+        Their classes. Only the labels of drawn samples are used. -1 means unlabelled where at
+        least two other classes are present: extractors and baselines are fitted on such samples
+        too, but no draw contains them.
     X_test, y_test : array-like
-        The test part, rows and classes, fixed over all draws.
+        Images and classes of the test part, the same for all draws.
     n_labels : int, "all", or sequence of them, default=(10, 100)
-        The budgets: labelled rows per class. "all" is every labelled training row, once.
+        The budgets: labelled samples per class. "all" uses every labelled training sample, once.
     n_draws : int, default=10
         Draws per budget, at least 1.
     classifier : {"svm", "logistic", "knn"} or classifier, default="svm"
-        "svm" is `LinearSVC` (squared hinge, one against the rest: the L2-SVM of both papers) and
-        "logistic" is `LogisticRegression`, both with C from 1e-4 to 1; "knn" takes the nearest
-        1, 3, 5 or 9 rows. A scikit-learn classifier of your own is cloned for every fit.
+        "svm" is `LinearSVC` (squared hinge, one versus rest: the L2-SVM of both papers) and
+        "logistic" is `LogisticRegression`, both with C from 1e-4 to 1; "knn" uses the nearest
+        1, 3, 5 or 9 samples. Any other scikit-learn classifier is cloned for every fit.
     param_grid : dict or list of dict, default=None
         The candidates, as in `sklearn.model_selection.ParameterGrid`. By default those named
-        above, or the parameters of your own classifier as they are.
+        above; any other classifier keeps its parameters.
     baselines : sequence of {"raw", "pca", "untrained"}, default=("raw", "pca", "untrained")
         "raw" is the flattened pixels, divided by their largest absolute value. "pca" is principal
         components of these, as many as the first extractor has features, or 64 where that would
         not reduce them. "untrained" is every extractor with its `n_epochs` set to 0, also within
-        a pipeline or a `FrozenEstimator`; one without `n_epochs`, or whose fit needs labels, has
-        none. All are fitted on all rows of X, which "raw" and "pca" hold in memory, `LazyImages`
-        too.
+        a pipeline or a `FrozenEstimator`; extractors without `n_epochs`, or whose fit needs
+        labels, are left out. All are fitted on all of X, which "raw" and "pca" hold in memory,
+        `LazyImages` too.
     selection : {"draw", "first"}, default="draw"
-        Choose scaling and hyper-parameters anew on every draw, or once per representation and
-        budget on the first draw, which is quicker.
+        Choose scaling and hyper-parameters on every draw, or once per representation and budget
+        on the first draw, which is faster.
     selection_rows : int, default=10_000
-        A choice is made on at most this many labelled rows, drawn in equal numbers per class.
+        Each choice uses at most this many labelled samples, the same number from each class.
     scaling : sequence of {"none", "standard"}, default=("none", "standard")
-        What to choose from: features as they are, or standardised by the labelled rows.
+        The choices: features as they are, or standardised by the labelled samples.
     control : bool, default=False
-        Also fit every classifier with the draw's labels permuted. See the notes. Such labels take
-        the SVM much longer than true ones.
+        Also fit every classifier with the draw's labels permuted. See the notes. The SVM takes
+        much longer with such labels.
     on_leak : {"raise", "warn", "ignore"}, default="raise"
-        What to do when a check for leaks finds something; the last two write it to the result's
-        `warnings`. The control comes last and never raises. See the notes.
+        What to do when a check for leaks finds something; "warn" and "ignore" record it in the
+        result's `warnings`. The control runs last and never raises. See the notes.
     random_state : int, RandomState or None, default=0
-        Fixes draws, folds, baselines and what it replaces in the extractors.
+        Determines draws, folds, baselines, and the seed of extractors whose `random_state` is None.
     n_jobs : int, default=None
         Processes for the classifiers' fits, as in joblib. Extractors are fitted one by one.
     verbose : int, default=0
-        Above 0, print a line per representation.
+        If above 0, print one line per representation.
 
     Returns
     -------
@@ -130,33 +130,31 @@ def probe(
     Raises
     ------
     ValueError
-        For a bad parameter, classes too small for a budget, test classes that are not in y, rows
-        with NaN or infinity (but where no baseline reads pixels and every extractor allows NaN),
-        and, with ``on_leak="raise"``, a leak.
+        If a parameter is out of range, a class is too small for a budget, y_test has a class that
+        is not in y, samples contain NaN or infinity (unless "raw" and "pca" are left out and every
+        extractor allows NaN), or, with ``on_leak="raise"``, a leak is found.
 
     Notes
     -----
-    Checked for leaks, always:
+    No label is passed to the `fit` of an extractor or a baseline; `ProbeResult.fit_rows` holds how
+    many samples were. These leaks are always checked for:
 
-    - No label is passed to the `fit` of an extractor or a baseline; `ProbeResult.fit_rows` has the
-      number of rows that were.
-    - Test rows that are, value for value, also training rows. Near duplicates are not seen.
-    - An extractor with the labels among its constructor parameters. Labels inside another object
-      are not seen.
-    - Features that depend on the other rows or on a row's place: `transform` is called again on
-      some test rows in another order. This finds labels that are looked up by row number, batch
+    - Test samples that are exactly equal to training samples. Near duplicates are not found.
+    - Labels among an extractor's constructor parameters. Labels inside another object are not
+      found.
+    - Features that depend on the other samples or on a sample's position: `transform` is called
+      again on some test samples in another order. This finds labels looked up by position, batch
       normalisation left in training mode, and a `transform` that is not deterministic.
 
-    With ``control=True``, accuracy with permuted labels must be at chance. It is higher if the
-    classifier gets at the true labels in another way than through its training rows. It can't tell
-    whether *features* contain labels: whatever the features are, what a classifier learns from
-    permuted labels is at chance.
+    With ``control=True``, the accuracy with permuted labels must be at chance. It is higher if the
+    classifier obtains true labels from anywhere but its training samples. It cannot show that
+    *features* contain labels: from permuted labels no classifier learns more than chance.
 
-    No check can see what a frozen extractor was fitted on, the test rows or their labels included,
-    nor labels that an extractor reads from elsewhere while it is fitted.
+    No check can find out what a frozen extractor was fitted on, test samples and their labels
+    included, nor which labels an extractor reads from elsewhere during `fit`.
 
-    Training with "all" on thousands of features takes the SVM long: ``classifier="logistic"``
-    is quicker there.
+    With "all" labels and thousands of features the SVM is slow; ``classifier="logistic"`` is
+    faster.
 
     Examples
     --------
@@ -214,7 +212,7 @@ def _judge(
     name: str, estimator: Any, *, X: Any, X_test: Any, protocol: Protocol, watch: Watch,
     seed: int, verbose: int,
 ) -> tuple[list[dict[str, Any]], int | None]:  # fmt: skip
-    """The records of one representation, and the number of rows that its fit saw."""
+    """The records of one representation, and the number of samples that it was fitted on."""
     started = time.perf_counter()
     fitted, n_rows = fit_without_labels(estimator, X, seed)
     train = extract(name, fitted, _safe_indexing(X, protocol.rows))
@@ -238,19 +236,14 @@ def _check_data(
     row, row_test = np.shape(X)[1:], np.shape(X_test)[1:]
     if row != row_test:
         raise ValueError(
-            f"X has rows of shape {row} and X_test of shape {row_test}; bring them into one shape."
+            f"X has samples of shape {row} and X_test of shape {row_test}; they must be equal."
         )
-    unknown = np.setdiff1d(y_test, classes_among(y)).tolist()
-    if unknown:
-        raise ValueError(
-            f"y_test has the class {unknown[0]!r}, which y has not; take its rows out of "
-            "the test part, or add some to the training part."
-        )
+    check_test_classes(y_test, classes_among(y))
     return X, y, X_test, y_test
 
 
 def _allows_nan(extractor: Any) -> bool:
-    """A pipeline's own tag does not tell: what its first step takes, it takes."""
+    """Whether `fit` accepts NaN; a pipeline accepts what its first step does, whatever its tag."""
     while isinstance(extractor, (Pipeline, FrozenEstimator)):
         frozen = isinstance(extractor, FrozenEstimator)
         extractor = extractor.estimator if frozen else extractor.steps[0][1]
@@ -258,29 +251,24 @@ def _allows_nan(extractor: Any) -> bool:
 
 
 def _check_finite(**parts: Any) -> None:
-    """Raise for rows that `transform` would refuse, after all of the training."""
+    """Raise before training for samples that `transform` would refuse after it."""
     for name, X in parts.items():
         if with_dtype(X).dtype.kind != "f":
             continue
         for start, rows in in_parts(X):
-            good = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
-            if not good.all():
-                raise ValueError(
-                    f"row {start + good.argmin()} of {name} contains NaN or infinity: leave out "
-                    "or repair it."
-                )
+            check_finite(name, rows, range(start, start + len(rows)))
 
 
 def _check_n_jobs(n_jobs: Any) -> None:
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
-        raise ValueError(f"n_jobs={n_jobs!r} must be a whole number but 0, or None.")
+        raise ValueError(f"n_jobs={n_jobs!r} must be a whole number other than 0, or None.")
 
 
 def _check_budgets(n_labels: Any) -> list[int | str]:
     several = [] if n_labels is None or np.isscalar(n_labels) else list(n_labels)
     given: list[Any] = [n_labels] if np.isscalar(n_labels) else several
     if not given or len(set(given)) < len(given):
-        raise ValueError(f"n_labels={n_labels!r} must be budgets that differ, such as (10, 'all').")
+        raise ValueError(f"n_labels={n_labels!r} must be distinct budgets, such as (10, 'all').")
     for budget in given:
         if budget != "all":
             check_number("n_labels", budget, low=1, integer=True, instead="'all'")
@@ -288,28 +276,28 @@ def _check_budgets(n_labels: Any) -> list[int | str]:
 
 
 def _several(name: str, given: Any, choices: tuple[str, ...], at_least: int = 0) -> tuple[str, ...]:
-    """The values given, one by one or together; None is none of them."""
+    """The values as a tuple; a single one may be passed by itself, and None means none."""
     values: tuple[Any, ...] = ()
     if given is not None:
         values = (given,) if np.isscalar(given) else tuple(given)
     for value in values:
         check_choice(name, value, choices)
     if len(values) < at_least or len(set(values)) < len(values):
-        raise ValueError(f"{name}={given!r} must be one or several of {choices}, each once.")
+        raise ValueError(f"{name}={given!r} must be one or several of {choices}, without repeats.")
     return values
 
 
 def _check_choosable(protocol: Protocol) -> None:
-    """Raise if some draw has too few rows to choose between candidates on them."""
+    """Raise if a draw has too few samples for a choice among the candidates."""
     n_candidates = len(protocol.recipe.grid) * len(protocol.scalings)
     for draw in protocol.draws if n_candidates > 1 else ():
         names, counts = np.unique(protocol.y[draw.rows], return_counts=True)
         if counts.min() < 2:
             name = names.tolist()[counts.argmin()]
             raise ValueError(
-                f"n_labels={draw.budget!r} leaves one row of class {name!r}, too few to choose "
-                f"among {n_candidates} candidates by cross-validation; use at least 2 rows per "
-                "class, or a param_grid and a scaling of one candidate."
+                f"n_labels={draw.budget!r} leaves one sample of class {name!r}, too few to choose "
+                f"among {n_candidates} candidates by cross-validation; use at least 2 samples per "
+                "class, or a param_grid and a scaling with a single candidate."
             )
     neighbours = [params.get("n_neighbors", 1) for params in protocol.recipe.grid]
     for draw in protocol.draws if protocol.recipe.name == "knn" else ():
@@ -319,5 +307,5 @@ def _check_choosable(protocol: Protocol) -> None:
         if min(neighbours) > n_rows:
             raise ValueError(
                 f"param_grid has no n_neighbors below {min(neighbours)}, but with "
-                f"n_labels={draw.budget!r} there are {n_rows} rows to learn from: try fewer."
+                f"n_labels={draw.budget!r} there are {n_rows} training samples; use fewer."
             )

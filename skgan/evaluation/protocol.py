@@ -1,4 +1,4 @@
-"""The draws of labelled rows, and how one representation is judged on all of them."""
+"""The draws of labelled samples, and the evaluation of a representation on all of them."""
 
 import time
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from .splits import check_class_sizes, draw_balanced
 
 @dataclass(frozen=True)
 class Draw:
-    """Labelled rows, numbered as in X."""
+    """Labelled samples, as indices into X."""
 
     budget: int | str
     number: int
     rows: np.ndarray
-    search_rows: np.ndarray  # those that the choice of scaling and parameters is made on
+    search_rows: np.ndarray  # the subset used to choose scaling and parameters
     seed: int
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that is the same for all representations."""
+    """Everything that all representations share."""
 
     y: np.ndarray
     y_test: np.ndarray
@@ -41,17 +41,17 @@ class Protocol:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """The rows of X whose features are needed: those of any draw, ascending."""
+        """Ascending indices of the samples in any draw: only their features are needed."""
         return np.unique(np.concatenate([draw.rows for draw in self.draws]))
 
     @property
     def chance(self) -> float:
-        """Accuracy of guessing the most frequent class of the test part."""
+        """Accuracy of always predicting the most frequent class of the test part."""
         return float(np.unique(self.y_test, return_counts=True)[1].max() / len(self.y_test))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a result notes of all this."""
+        """The entries that a result records."""
         return {
             "classifier": self.recipe.name,
             "candidates": list(self.recipe.grid),
@@ -83,7 +83,7 @@ class Protocol:
         ]  # fmt: skip
 
     def _choose(self, train: np.ndarray) -> list[Choice]:
-        """For every draw, the candidate with the best accuracy over folds of its rows."""
+        """For every draw, the candidate with the best accuracy over folds of its samples."""
         if len(self.scalings) == len(self.recipe.grid) == 1:
             return [Choice(self.scalings[0], self.recipe.grid[0])] * len(self.draws)
         y = self.y[self.rows]
@@ -142,11 +142,11 @@ def draw_labels(
     selection_rows: int,
     rng: np.random.RandomState,
 ) -> list[Draw]:
-    """The labelled rows of every budget and draw, from those rows whose label is known."""
+    """Choose the samples of every budget and draw at random among those with a label."""
     labelled = np.flatnonzero(has_label(y))
     y = y[labelled]
     n_classes = len(np.unique(y))
-    # Two rows of each class are the least that folds can be made of.
+    # Folds need at least two samples of each class.
     check_number("selection_rows", selection_rows, low=2 * n_classes, integer=True)
     for budget in budgets:
         if not isinstance(budget, str):

@@ -1,4 +1,4 @@
-"""What is compared: extractors, fitted without labels, and the baselines next to them."""
+"""The representations that are compared: extractors, fitted without labels, and baselines."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,16 +12,17 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from .. import LazyImages
+from ..utils.checks import check_transformer
 
 CHUNK_ROWS = 256
 BASELINES = ("raw", "pca", "untrained")
 
 
 class Pixels(TransformerMixin, BaseEstimator):
-    """Rows flattened to 2-D float32, divided by the largest absolute value of the fitted rows.
+    """Images as rows of float32 pixels, divided by the largest absolute value in `fit`.
 
-    The division puts bytes and values in [-1, 1] on one footing, so that a baseline doesn't lose
-    because the grid of the classifier's C doesn't fit its unit. It is one number for all columns.
+    This one number for all columns makes bytes and values in [-1, 1] comparable, so that no
+    baseline does badly because the classifier's grid of C does not suit its units.
     """
 
     def fit(self, X: Any, y: Any = None) -> "Pixels":
@@ -39,19 +40,19 @@ def _flat(X: Any) -> np.ndarray:
 
 
 def with_dtype(X: Any) -> Any:
-    """X as an array, or as the `LazyImages` that it is."""
+    """X as an array, unless it is `LazyImages`."""
     return X if isinstance(X, LazyImages) else np.asarray(X)
 
 
 def in_parts(X: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of X some at a time, and where they begin: lazy images are never decoded whole."""
+    """Chunks of X and where each begins, so that lazy images are never decoded all at once."""
     X = with_dtype(X)
     for start in range(0, len(X), CHUNK_ROWS):
         yield start, np.asarray(X[start : start + CHUNK_ROWS])
 
 
 def seeded(estimator: Any, seed: int) -> Any:
-    """Give every `random_state` that is None the seed; in place."""
+    """Set every `random_state` that is None to the seed, in place."""
     unset = [
         key
         for key, value in estimator.get_params().items()
@@ -61,15 +62,15 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 
 def needs_labels(estimator: Any) -> bool:
-    """Does `fit` refuse to work without y?"""
+    """Whether `fit` requires y."""
     return get_tags(estimator).target_tags.required
 
 
 def untrained(estimator: Any, seed: int) -> Any:
-    """The same estimator with 0 epochs of training, or None where that can't be made.
+    """The same estimator with 0 epochs of training, or None if there is none.
 
-    It can't without a parameter `n_epochs`, or where `fit` needs labels. With an unset
-    `random_state` it gets `seed`, as the extractor itself does: both start from the same weights.
+    There is none without a parameter `n_epochs`, or if `fit` needs labels. An unset `random_state`
+    becomes `seed`, as in the extractor itself, so both start from the same weights.
     """
     if isinstance(estimator, FrozenEstimator):
         estimator = estimator.estimator
@@ -77,7 +78,7 @@ def untrained(estimator: Any, seed: int) -> Any:
     owners = [key.removesuffix("n_epochs") for key in params if f"__{key}".endswith("__n_epochs")]
     if not owners or needs_labels(estimator):
         return None
-    # Checkpoints of the trained network are none of its.
+    # It must not resume from checkpoints of the trained network.
     other = {"n_epochs": 0, "checkpoint_dir": None, "resume": "never"}
     changed = {o + name: value for o in owners for name, value in other.items()}
     changed = {key: value for key, value in changed.items() if key in params}
@@ -89,33 +90,28 @@ def _twin_name(owner: str, extractors: Mapping[str, Any]) -> str:
 
 
 def check_extractors(extractors: Any, baselines: tuple[str, ...]) -> dict[str, Any]:
-    """The extractors by name, each of them able to `fit` and `transform` without labels."""
+    """The extractors by name, after checking that each works without labels."""
     named = dict(extractors) if isinstance(extractors, Mapping) else {"trained": extractors}
     if not named:
         raise ValueError(
-            "extractors={} is empty; pass an estimator or a dict of name -> estimator."
+            "extractors={} is empty; pass an estimator, or a dict of estimators by name."
         )
     twins = named if "untrained" in baselines else {}
     taken = {*baselines, *(_twin_name(name, named) for name in twins)}
     for name, estimator in named.items():
         if not isinstance(name, str) or name in taken:
             raise ValueError(
-                f"extractors has the name {name!r}; use a string that is not a baseline's, or "
-                "leave that one out of baselines."
+                f"extractors has the name {name!r}; use a string that is not the name of a "
+                "baseline, or leave that baseline out."
             )
-        able = all(hasattr(estimator, verb) for verb in ("fit", "transform", "get_params"))
-        if not able or isinstance(estimator, type):
-            raise ValueError(
-                f"extractors[{name!r}]={estimator!r} must be a scikit-learn transformer, that is, "
-                "an instance with fit and transform."
-            )
+        check_transformer(f"extractors[{name!r}]", estimator)
         if isinstance(estimator, FrozenEstimator):
             check_is_fitted(estimator)
         elif needs_labels(estimator):
             raise ValueError(
-                f"extractors[{name!r}]={estimator!r} needs labels in fit, and probe passes none: "
-                "they would come on top of the label budget. Fit it yourself on labels it may "
-                "have, and pass FrozenEstimator(fitted)."
+                f"extractors[{name!r}]={estimator!r} needs labels in fit, and probe passes none, "
+                "as they would exceed the label budget. Fit it yourself on permitted labels, and "
+                "pass FrozenEstimator(fitted)."
             )
     return named
 
@@ -125,8 +121,8 @@ def make_baselines(
 ) -> Iterator[tuple[str, Any]]:
     """Name and estimator of every baseline, in the order of `names`.
 
-    `width` is the number of features of the first extractor. PCA gets as many components. Where
-    these would only rotate the pixels or don't exist, it gets 64.
+    PCA has `width` components, the number of features of the first extractor; it has at most 64
+    if that many would only rotate the pixels or do not exist.
     """
     for name in names:
         if name == "raw":
@@ -143,20 +139,20 @@ def make_baselines(
 
 
 def fit_without_labels(estimator: Any, X: Any, seed: int) -> tuple[Any, int | None]:
-    """The fitted estimator, and the number of rows that its fit saw (None if it is frozen)."""
+    """The fitted estimator, and how many samples it was fitted on (None if it is frozen)."""
     if isinstance(estimator, FrozenEstimator):
         return estimator, None
     return seeded(clone(estimator), seed).fit(X), len(X)
 
 
 def extract(name: str, estimator: Any, X: Any) -> np.ndarray:
-    """The features of X as finite float32, shape (n, k)."""
+    """The features of X, shape (n, k), as finite float32."""
     features = check_array(
         estimator.transform(X), dtype=np.float32, input_name=f"the features of {name!r}"
     )
     if len(features) != len(X):
         raise ValueError(
-            f"extractors[{name!r}] gave {len(features)} rows of features for {len(X)} rows; "
-            "its transform must return one row per image."
+            f"extractors[{name!r}] returned {len(features)} rows of features for {len(X)} samples; "
+            "its transform must return one row per sample."
         )
     return features

@@ -1,4 +1,4 @@
-"""What a probe measured, and how it is read."""
+"""The result of a probe, with summaries and tables."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,32 +9,32 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """The outcome of `probe`. ``print`` it for a table.
+    """The result of `probe`. ``print`` it for a table.
 
     Parameters
     ----------
     records : list of dict
         One dict for every representation, budget and draw:
 
-        - ``"representation"``: its name; ``"n_features"``: its width;
-        - ``"n_labels"``: the budget, rows per class or "all"; ``"draw"``: 0, 1, ...;
-          ``"n_rows"``: the labelled rows of this draw;
+        - ``"representation"``: its name; ``"n_features"``: its number of features;
+        - ``"n_labels"``: the budget, samples per class or "all"; ``"draw"``: 0, 1, ...;
+          ``"n_rows"``: the number of labelled samples of this draw;
         - ``"accuracy"``: on the test part, in [0, 1];
-        - ``"scaling"``, ``"params"``: what was chosen for this draw;
+        - ``"scaling"``, ``"params"``: the choice for this draw;
         - ``"converged"``: False if the classifier stopped at its `max_iter`;
-          ``"search_unconverged"``: the same, counted over the fits behind the choice;
-        - ``"seconds"``: for the final fit and its score, without the choice;
+          ``"search_unconverged"``: how many of the fits compared for the choice did;
+        - ``"seconds"``: time for the final fit and its score, without the choice;
         - ``"control_accuracy"``: with the draw's labels permuted (with ``control=True`` only).
     fit_rows : dict of str to int or None
-        For every representation, the rows that its `fit` saw; None if it came in fitted.
+        For every representation, how many samples it was fitted on; None if it was frozen.
     reference : str
         The representation that `table` compares the others with: the first extractor.
     settings : dict
-        How it was measured: arguments of `probe`, the ``"candidates"`` that were tried,
-        ``"n_train"``, ``"n_labelled"`` of them, ``"n_test"``, ``"n_classes"``, and ``"chance"``,
-        the accuracy of guessing the most frequent class.
+        The arguments of `probe`, the ``"candidates"`` compared, the numbers of samples
+        ``"n_train"``, ``"n_labelled"`` (those with a label) and ``"n_test"``, ``"n_classes"``, and
+        ``"chance"``, the accuracy of always predicting the most frequent class.
     warnings : list of str
-        What the leak checks found or cannot know.
+        What the leak checks found, and what they cannot rule out.
     """
 
     records: list[dict[str, Any]]
@@ -48,21 +48,21 @@ class ProbeResult:
 
     @property
     def representations(self) -> list[str]:
-        """Their names, extractors first."""
+        """Names of the representations, extractors first."""
         return list(dict.fromkeys(record["representation"] for record in self.records))
 
     @property
     def budgets(self) -> list[int | str]:
-        """The label budgets, as given."""
+        """The label budgets, in the order of `n_labels`."""
         return list(dict.fromkeys(record["n_labels"] for record in self.records))
 
     @property
     def n_unconverged(self) -> int:
-        """Final fits that stopped at the classifier's `max_iter`."""
+        """Number of final fits that stopped at the classifier's `max_iter`."""
         return sum(not record["converged"] for record in self.records)
 
     def summary(self, value: str = "accuracy") -> list[dict[str, Any]]:
-        """Mean and spread over the draws.
+        """Mean and standard deviation over the draws.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class ProbeResult:
         -------
         rows : list of dict
             One for every representation and budget: ``"representation"``, ``"n_labels"``,
-            ``"mean"``, ``"std"`` (of the draws, ddof=1; None for a single draw), ``"n_draws"``
+            ``"mean"``, ``"std"`` (over the draws, ddof=1; None for a single draw), ``"n_draws"``
             and ``"n_features"``.
         """
         rows = []
@@ -88,27 +88,27 @@ class ProbeResult:
     def differences(self, reference: str | None = None) -> list[dict[str, Any]]:
         """Every other representation minus `reference`, draw by draw.
 
-        All representations were judged on the same labelled rows, so the spread of these
-        differences is the one that a comparison is about. Draws share test rows and overlap: it
-        is not a standard error.
+        All representations use the same labelled samples, so these paired differences are what
+        to compare them by. Draws overlap and share the test part, so the standard deviation of
+        the differences is not a standard error.
 
         Parameters
         ----------
         reference : str, default=None
-            A representation; by default the first extractor.
+            Name of a representation; None means the first extractor.
 
         Returns
         -------
         rows : list of dict
             One for every other representation and budget: ``"representation"``, ``"reference"``,
             ``"n_labels"``, ``"mean"`` and ``"std"`` of the differences in accuracy (ddof=1; None
-            for a single draw), ``"n_draws"``, and ``"n_won"``, the draws on which the
+            for a single draw), ``"n_draws"``, and ``"n_won"``, the number of draws on which the
             representation was better than `reference`.
 
         Raises
         ------
         ValueError
-            If there is no representation of that name.
+            If there is no representation with that name.
         """
         reference = self.reference if reference is None else reference
         if reference not in self.representations:
@@ -128,7 +128,7 @@ class ProbeResult:
         return rows
 
     def to_frame(self) -> Any:
-        """The records as a `pandas.DataFrame`, the chosen parameters in columns of their own.
+        """The records as a `pandas.DataFrame`, with one column per chosen parameter.
 
         Returns
         -------
@@ -140,57 +140,43 @@ class ProbeResult:
         return pd.json_normalize(self.records)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain dicts and lists, ready for `json.dump`.
+        """The whole result as plain dicts and lists, ready for `json.dump`.
 
         Returns
         -------
         content : dict
             ``"settings"``, ``"reference"``, ``"fit_rows"``, ``"warnings"``, ``"records"``,
-            ``"summary"`` and ``"differences"``. Values that JSON doesn't know, such as an
-            estimator among the parameters, are given as text.
+            ``"summary"`` and ``"differences"``. Values that JSON does not support, such as
+            estimators among the parameters, become text.
         """
-        return _plain(
-            {
-                "settings": self.settings,
-                "reference": self.reference,
-                "fit_rows": self.fit_rows,
-                "warnings": self.warnings,
-                "records": self.records,
-                "summary": self.summary(),
-                "differences": self.differences(),
-            }
-        )
+        own = ("settings", "reference", "fit_rows", "warnings", "records")
+        derived = {"summary": self.summary(), "differences": self.differences()}
+        return _plain({name: getattr(self, name) for name in own} | derived)
 
     def table(self) -> str:
-        """A text table: mean ± standard deviation, then paired differences to `reference`.
+        """A text table: means ± standard deviations, then paired differences to `reference`.
 
         Returns
         -------
         text : str
         """
-        features = {row["representation"]: str(row["n_features"]) for row in self.summary()}
+        n_features = {row["representation"]: str(row["n_features"]) for row in self.summary()}
         budgets = ["all labels" if b == "all" else f"{b} per class" for b in self.budgets]
-        header = ["", "features", *budgets]
         accuracy = _cells(self.summary(), lambda r: _interval(r, ".3f"))
-        blocks = [
-            "Accuracy: mean ± standard deviation over draws of labelled rows",
-            aligned([header] + [[name, features[name], *row] for name, row in accuracy.items()]),
-        ]
+        title = "Accuracy: mean ± standard deviation over draws of labelled rows"
+        cells = {name: [n_features[name], *row] for name, row in accuracy.items()}
+        blocks = [_block(title, ["features", *budgets], cells)]
         if len(accuracy) > 1:
+            title = f"\nDifference to {self.reference!r} on the same labelled rows, draws won"
             won = _cells(
                 self.differences(),
                 lambda r: f"{_interval(r, '+.3f')}, {r['n_won']}/{r['n_draws']}",
             )
-            blocks += [
-                f"\nDifference to {self.reference!r} on the same labelled rows, draws won",
-                aligned([["", *budgets]] + [[name, *row] for name, row in won.items()]),
-            ]
+            blocks.append(_block(title, budgets, won))
         if "control_accuracy" in self.records[0]:
+            title = f"\nAccuracy with permuted labels; chance is {self.settings['chance']:.3f}"
             control = _cells(self.summary("control_accuracy"), lambda r: _interval(r, ".3f"))
-            blocks += [
-                f"\nAccuracy with permuted labels; chance is {self.settings['chance']:.3f}",
-                aligned([["", *budgets]] + [[name, *row] for name, row in control.items()]),
-            ]
+            blocks.append(_block(title, budgets, control))
         remarks = [f"\nNote: {text}" for text in self._remarks()]
         return "\n".join(blocks + remarks)
 
@@ -199,7 +185,7 @@ class ProbeResult:
         if self.n_unconverged or unconverged:
             yield (
                 f"{self.n_unconverged} of {len(self.records)} final fits, and {unconverged} "
-                "of the fits behind the choices, stopped at the classifier's max_iter."
+                "of the fits compared for the choices, stopped at the classifier's max_iter."
             )
         yield from self.warnings
 
@@ -229,8 +215,12 @@ def _cells(rows: list[dict[str, Any]], form: Any) -> dict[str, list[str]]:
     return cells
 
 
+def _block(title: str, header: list[str], cells: dict[str, list[str]]) -> str:
+    return f"{title}\n{aligned([['', *header], *([name, *row] for name, row in cells.items())])}"
+
+
 def aligned(rows: list[list[str]]) -> str:
-    """Columns of equal width: the first to the left, the others to the right."""
+    """The rows as lines of aligned columns: the first left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:

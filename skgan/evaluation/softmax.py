@@ -1,9 +1,9 @@
-"""The probe of Mao et al. 2019, table 1: one linear layer on frozen features, by plain SGD.
+"""The probe of Mao et al. 2019, table 1: one linear layer on frozen features, trained by SGD.
 
     min_W  -E log softmax(W f(x))_y,   W (n_classes, d), no bias
 
 "Is Discriminator a Good Feature Extractor?" (arXiv 1912.00789) compares features by the accuracy
-that this layer reaches in 20 epochs.
+of this layer after 20 epochs.
 """
 
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ from torch.nn.functional import cross_entropy
 
 from ..utils.checks import check_flag, check_number
 from ..utils.labels import has_label
-from .splits import check_labels
+from .splits import check_labels, check_test_classes
 
 INIT_STD = 0.02
 
 
 @dataclass(frozen=True)
 class SoftmaxProbeResult:
-    """The outcome of `softmax_probe`. ``print`` it for a summary.
+    """The result of `softmax_probe`. ``print`` it for a summary.
 
     Parameters
     ----------
     accuracy, train_accuracy : float
-        On the test rows and on the training rows, in [0, 1].
+        On the test samples and on the training samples, in [0, 1].
     loss : float
-        Mean cross-entropy of the training rows after the last step, in nats.
+        Mean cross-entropy of the training samples after the last step, in nats.
     feature_rms : float
-        Root mean square of the training features as given, over rows and columns.
+        Root mean square of all values of the training features as passed in.
     unit_rms : bool
-        Whether features were divided by it.
+        Whether the features were divided by it.
     n_steps : int
-        Minibatches.
+        Number of SGD steps, one per minibatch.
     """
 
     accuracy: float
@@ -69,33 +69,34 @@ def softmax_probe(
     unit_rms: bool = False,
     random_state: Any = None,
 ) -> SoftmaxProbeResult:
-    """Judge features as Mao et al. do: softmax regression by a fixed number of SGD steps.
+    """Judge features as Mao et al. do: softmax regression with a fixed number of SGD steps.
 
-    The defaults are those of their table 1. So few and small steps need not converge, and what
-    one does depends on the features' scale: with features 10 times as large it moves the scores
-    100 times as far. Accuracies then compare scales as well as features, unless `unit_rms`
-    divides the scale out. `probe` has classifiers that converge.
+    The defaults are those of their table 1. So few and small steps need not converge, and their
+    effect depends on the features' scale: with features 10 times as large, a step changes the
+    scores by 100 times as much. Accuracies then also reflect the scale of the features, unless
+    `unit_rms` removes it. `probe` uses classifiers that converge.
 
     Parameters
     ----------
     F : array-like of shape (n, d)
-        Features of the training rows.
+        Features of the training samples.
     y : array-like of shape (n,)
         Their classes; -1 means unlabelled where at least two other classes are present, and such
-        rows are left out.
+        samples are left out.
     F_test, y_test : array-like
-        Features and classes of the test rows.
+        Features and classes of the test samples.
     lr : float, default=2e-4
-        Learning rate, constant.
+        Constant learning rate, above 0.
     momentum : float, default=0.9
-        In [0, 1).
+        Momentum of SGD, in [0, 1).
     batch_size : int, default=120
-        Rows are shuffled anew in each epoch; its last batch may be smaller.
+        Samples are reshuffled in each epoch; its last batch may be smaller.
     n_epochs : int, default=20
+        Passes over the training samples.
     unit_rms : bool, default=False
-        Divide all features by the root mean square of F over rows and columns, one number.
+        Divide all features by one number, the root mean square of all values of F.
     random_state : None, int or RandomState, default=None
-        Of the initial weights, from N(0, 0.02), and of the batches.
+        Determines the initial weights, normal with standard deviation 0.02, and the batches.
 
     Returns
     -------
@@ -105,10 +106,10 @@ def softmax_probe(
     Raises
     ------
     ValueError
-        For a bad parameter, features that are not finite or of another width, and test classes
-        that are not in y.
+        If a parameter is out of range, features are not finite, F and F_test have different
+        numbers of columns, or y_test has a class that is not in y.
     FloatingPointError
-        If the loss does not stay finite.
+        If the final loss is not finite.
 
     Examples
     --------
@@ -128,14 +129,14 @@ def softmax_probe(
     train, test = _check_features("F", F), _check_features("F_test", F_test)
     if train.shape[1] != test.shape[1]:
         raise ValueError(
-            f"F has {train.shape[1]} columns and F_test {test.shape[1]}; take both from one "
-            "extractor."
+            f"F has {train.shape[1]} columns and F_test {test.shape[1]}; compute both with the "
+            "same extractor."
         )
     train, classes, targets, test_targets = _check_classes(train, y, test, y_test)
     rms = float(torch.linalg.vector_norm(train, dtype=torch.float64)) / train.numel() ** 0.5
     if unit_rms:
         if rms == 0:
-            raise ValueError("F is 0 throughout: unit_rms=True has no RMS to divide by.")
+            raise ValueError("All values of F are 0, so unit_rms=True cannot divide by their RMS.")
         train, test = train / rms, test / rms
 
     rng = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
@@ -169,7 +170,7 @@ def _score(W: Tensor, features: Tensor, targets: Tensor) -> tuple[float, float]:
 
 
 def _check_features(name: str, F: Any) -> Tensor:
-    # Contiguous and writable for PyTorch; copied only where it is not.
+    # PyTorch needs a contiguous, writable array; only others are copied.
     F = np.require(F, np.float32, ["C", "W"])
     if F.ndim != 2 or F.size == 0:
         raise ValueError(f"{name} has shape {F.shape}; pass features (n, d), at least one of each.")
@@ -178,8 +179,8 @@ def _check_features(name: str, F: Any) -> Tensor:
         row = int(np.flatnonzero(~finite)[0])
         value = F[row][~np.isfinite(F[row])][0]
         raise ValueError(
-            f"{name} has the value {value} in row {row}: features must be finite float32; look "
-            "for what made it in the extractor, or take the row out."
+            f"{name} has the value {value} in row {row}: features must be finite in float32; look "
+            "for the cause in the extractor, or leave the row out."
         )
     return torch.from_numpy(F)
 
@@ -187,7 +188,7 @@ def _check_features(name: str, F: Any) -> Tensor:
 def _check_classes(
     F: Tensor, y: Any, F_test: Tensor, y_test: Any
 ) -> tuple[Tensor, np.ndarray, Tensor, Tensor]:
-    """The rows with a label, the classes, and where those of the rows are among them."""
+    """The labelled features, the classes, and the class indices of both parts."""
     y, y_test = check_labels("y", y), column_or_1d(y_test)
     check_consistent_length(F, y)
     check_consistent_length(F_test, y_test)
@@ -195,11 +196,6 @@ def _check_classes(
     if not known.all():
         F, y = F[torch.from_numpy(known)], y[known]
     classes, targets = np.unique(y, return_inverse=True)
-    unknown = np.setdiff1d(y_test, classes).tolist()
-    if unknown:
-        raise ValueError(
-            f"y_test has the class {unknown[0]!r}, which y has not; take its rows out of the test "
-            "part, or add some to the training part."
-        )
+    check_test_classes(y_test, classes)
     places = np.searchsorted(classes, y_test)
     return F, classes, torch.from_numpy(targets), torch.from_numpy(places)

@@ -1,4 +1,4 @@
-"""Draws of a few labelled rows per class, as semi-supervised papers count labels."""
+"""Random draws of a few labelled samples per class, as semi-supervised papers count labels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,26 +11,26 @@ from ..utils.labels import check_label_types, classes_among, has_label
 
 
 class LabelBudgetSplit:
-    """Repeated draws of a fixed number of training rows per class.
+    """Repeated draws of a fixed number of training samples per class.
 
-    A cross-validator for scikit-learn: every split trains on `n_labels` rows of each class, drawn
-    without replacement, and tests on the other rows. Draws of one splitter overlap, so the
-    spread over splits is that of the draws and not a standard error.
+    A cross-validator for scikit-learn: every split trains on `n_labels` samples of each class,
+    drawn without replacement, and tests on the others. The draws of one splitter overlap, so the
+    standard deviation over splits describes the draws and is not a standard error.
 
-    Use it on ready features. Inside a `Pipeline`, the extractor itself would be fitted on the few
-    labelled rows only; `probe` fits it on all images instead.
+    Use it on features that are already computed. With a `Pipeline`, the extractor itself would be
+    fitted on the few labelled samples only; `probe` fits it on all images instead.
 
     Parameters
     ----------
     n_labels : int, default=10
-        Training rows per class, at least 1.
+        Training samples per class, at least 1.
     n_splits : int, default=10
         Number of draws, at least 1.
     test_size : int, float or None, default=None
-        Rows to test on, drawn at random from those that are not in the draw: a number of rows, a
-        share in (0, 1], or None for all of them.
+        How many of the samples outside the draw to test on, chosen at random: a number, a share
+        in (0, 1], or None for all of them.
     random_state : int, RandomState or None, default=None
-        An int makes every call of `split` give the same draws.
+        With an int, every call of `split` yields the same draws.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class LabelBudgetSplit:
         check_number("n_labels", n_labels, low=1, integer=True)
         check_number("n_splits", n_splits, low=1, integer=True)
         if isinstance(test_size, (float, np.floating)):
-            check_number("test_size", test_size, low=0, high=1, open_low=True, instead="rows, None")
+            check_number("test_size", test_size, low=0, high=1, open_low=True, instead="a count")
         elif test_size is not None:
             check_number("test_size", test_size, low=1, integer=True, instead="a share, or None")
         self.n_labels = n_labels
@@ -94,32 +94,32 @@ class LabelBudgetSplit:
 
         Parameters
         ----------
-        X : array-like of n rows
-            Only its length is looked at.
+        X : array-like of length n
+            Only its length is used.
         y : array-like of shape (n,)
-            Class labels; -1 means unlabelled where at least two other classes are present, and
-            such rows are in no draw and in no test part.
+            Class labels; -1 means unlabelled where at least two other classes are present.
+            Unlabelled samples are in no draw and in no test part.
         groups : object
             Ignored.
 
         Yields
         ------
         train : ndarray of int, shape (n_labels * n_classes,)
-            Row numbers, ascending.
+            Indices in ascending order.
         test : ndarray of int
-            Row numbers, ascending; none of them is in `train`.
+            Indices in ascending order; none of them is in `train`.
 
         Raises
         ------
         ValueError
-            If `y` is missing or holds no classes, if a class has no more than `n_labels` rows, or
-            if `test_size` asks for more rows than are left.
+            If `y` is missing or holds no classes, if a class has no more than `n_labels` samples,
+            or if `test_size` asks for more samples than are left.
         """
         if y is None:
-            raise ValueError("y=None: a label budget needs the class labels; pass y.")
+            raise ValueError("y=None: the draws need class labels; pass y.")
         y = check_labels("y", y)
         check_consistent_length(X, y)
-        # One row more than the budget, so that every class is also tested.
+        # One sample more per class than is drawn, so that every class is also tested.
         labelled = np.flatnonzero(has_label(y))
         y = y[labelled]
         check_class_sizes(y, self.n_labels, spare=1)
@@ -139,8 +139,8 @@ class LabelBudgetSplit:
             return max(1, round(self.test_size * n_left))
         if self.test_size > n_left:
             raise ValueError(
-                f"test_size={self.test_size}, but the draw leaves {n_left} rows to test on; use at "
-                f"most {n_left}, or None for all of them."
+                f"test_size={self.test_size}, but the draw leaves {n_left} samples to test on; use "
+                f"at most {n_left}, or None for all of them."
             )
         return int(self.test_size)
 
@@ -151,24 +151,34 @@ def check_labels(name: str, y: Any) -> np.ndarray:
     check_label_types(name, y)
     classes = classes_among(y).tolist()
     if len(classes) < 2:
-        raise ValueError(f"{name} holds the classes {classes}; pass rows of at least two classes.")
+        raise ValueError(f"{name} holds the classes {classes}; at least two classes are needed.")
     return y
 
 
+def check_test_classes(y_test: np.ndarray, classes: np.ndarray) -> None:
+    """Raise for a test label that is none of the training part's `classes`."""
+    unknown = np.setdiff1d(y_test, classes).tolist()
+    if unknown:
+        raise ValueError(
+            f"y_test has the class {unknown[0]!r}, which is not in y; remove its samples from the "
+            "test part, or add some to the training part."
+        )
+
+
 def check_class_sizes(y: np.ndarray, n_labels: int, spare: int = 0) -> None:
-    """Raise unless every class has `n_labels` rows and `spare` more."""
+    """Raise unless every class has at least `n_labels` + `spare` samples."""
     names, counts = np.unique(y, return_counts=True)
     for name, count in zip(names.tolist(), counts, strict=True):
         if count < n_labels + spare:
             also = f" and leave {spare} to test on" if spare else ""
             raise ValueError(
-                f"n_labels={n_labels}, but class {name!r} has {count} rows, too few to draw "
-                f"{n_labels}{also}; use n_labels of at most {count - spare}, or more rows."
+                f"n_labels={n_labels}, but class {name!r} has {count} samples, too few to draw "
+                f"{n_labels}{also}; use n_labels of at most {count - spare}, or more samples."
             )
 
 
 def draw_balanced(y: np.ndarray, n_labels: int, rng: np.random.RandomState) -> np.ndarray:
-    """Ascending numbers of `n_labels` random rows of each class (all rows of smaller classes)."""
+    """Ascending indices of `n_labels` random samples per class, or of all where there are fewer."""
     members = (np.flatnonzero(y == label) for label in np.unique(y))
     picks = [rng.choice(rows, min(n_labels, len(rows)), replace=False) for rows in members]
     return np.sort(np.concatenate(picks))

@@ -1,4 +1,4 @@
-"""Pictures of a fitted estimator: how its training went, and what it generates."""
+"""Plots of a fitted estimator: its training curves, and images that it generates."""
 
 from .displays import HistoryDisplay, SampleDisplay
 

@@ -1,4 +1,4 @@
-"""Displays in the manner of scikit-learn: computed once, drawn as often as wanted."""
+"""Displays as in scikit-learn: computed once, and plotted as often as needed."""
 
 import math
 from typing import Any
@@ -8,31 +8,31 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class HistoryDisplay:
-    """Curves of a training run: every network's loss, and what the critics say of the two sides.
+    """Training curves: the loss of every network, and the critics' mean outputs.
 
-    The second panel is the one to look at first. A critic whose means on real and on generated
-    images drift far apart has won, and the generator learns little from it any more; where they
-    meet, the critic can't tell them apart. A loss by itself says neither.
+    Look at the second panel first. If a critic's means on real and on generated images are far
+    apart, it has won, and the generator learns little from it; if they are equal, the critic
+    cannot distinguish the two. A loss alone shows neither.
 
     Parameters
     ----------
     history : list of dict
         One dict per epoch, as in `history_` of a fitted estimator: ``"epoch"``, a
-        ``"<role>_loss"`` for every network that was moved, and ``"<role>_real"`` and
-        ``"<role>_generated"`` for every critic, its mean output in that epoch.
+        ``"<role>_loss"`` for every network that was updated, and ``"<role>_real"`` and
+        ``"<role>_generated"``, every critic's mean outputs in that epoch.
 
     Attributes
     ----------
     ax_ : ndarray of Axes, shape (n_panels,)
-        The losses, then the critics' outputs. Set by `plot`, like the other attributes.
+        The losses, then the critics' outputs. All attributes are set by `plot`.
     figure_ : Figure
     lines_ : dict of str to Line2D
-        The curves by their key in the history.
+        The curves, by their key in the history.
 
     Raises
     ------
     ValueError
-        If the history has no epoch.
+        If the history is empty.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class HistoryDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the training curves of a fitted estimator.
+        """Plot the training curves of a fitted estimator.
 
         Parameters
         ----------
@@ -69,13 +69,13 @@ class HistoryDisplay:
         return cls(estimator.history_).plot(ax=ax)
 
     def plot(self, ax=None):
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : Axes or array of two Axes, default=None
-            Where to draw. One Axes shows the losses only; two show the losses and the critics'
-            outputs. By default a new figure, with the second panel if there is a critic.
+            One Axes shows the losses only; two show the losses and the critics' outputs. None
+            makes a new figure, with the second panel if there is a critic.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class HistoryDisplay:
         return self
 
     def _keys(self, *endings: str) -> list[str]:
-        """Keys of any epoch with one of these endings, each once, in order of appearance."""
+        """The distinct keys with one of these endings, in order of appearance."""
         keys = dict.fromkeys(key for row in self.history for key in row)
         return [key for key in keys if key.endswith(endings)]
 
@@ -112,7 +112,7 @@ class HistoryDisplay:
             # An epoch without the value leaves a gap in the curve.
             values = [row.get(key, math.nan) for row in self.history]
             name = role if what == "loss" else f"{role} on {what}"
-            # The markers let a single epoch be seen.
+            # Without markers a single epoch would be invisible.
             (self.lines_[key],) = panel.plot(epochs, values, marker=".", label=name)
         panel.set(xlabel="epoch", ylabel=label)
         panel.xaxis.get_major_locator().set_params(integer=True)
@@ -121,21 +121,21 @@ class HistoryDisplay:
 
 
 class SampleDisplay:
-    """A sheet of images, row by row.
+    """A grid of images, filled row by row.
 
     Parameters
     ----------
     images : array-like of shape (n, c, h, w)
-        Values in [0, 1], clipped where they lie a little outside, or bytes (uint8), 0 to 255. One
-        channel is shown in grey, three as red, green and blue.
+        Values in [0, 1], or uint8 from 0 to 255. Values slightly outside of [0, 1] are clipped.
+        One channel is shown in grey, three as red, green and blue.
 
     Attributes
     ----------
     ax_ : Axes
-        Set by `plot`, like the other attributes.
+        All attributes are set by `plot`.
     figure_ : Figure
     image_ : AxesImage
-        The whole sheet.
+        The whole grid.
 
     Raises
     ------
@@ -159,10 +159,10 @@ class SampleDisplay:
         if images.dtype == np.uint8:
             images = images / np.float32(255)
         low, high = images.min(), images.max()
-        if not (low >= -1 and high <= 2):  # NaN is not, either
+        if not (low >= -1 and high <= 2):  # also for NaN
             raise ValueError(
-                f"images has values from {low} to {high}; bring them into [0, 1], or pass bytes "
-                "(uint8). `sample_images` gives such images."
+                f"images has values from {low} to {high}; scale them to [0, 1], or pass uint8. "
+                "`sample_images` returns such images."
             )
         self.images = images
 
@@ -170,17 +170,17 @@ class SampleDisplay:
     def from_estimator(
         cls, estimator, *, n_samples=64, random_state=None, component=None, n_columns=None, ax=None
     ):
-        """Draw images that a fitted estimator generates.
+        """Plot images that a fitted estimator generates.
 
         Parameters
         ----------
         estimator : fitted estimator with `sample_images`
         n_samples : int, default=64
-            How many images.
+            Number of images.
         random_state : int, RandomState instance or None, default=None
-            An int shows the same images at every call.
+            With an int, every call shows the same images.
         component : int or None, default=None
-            One generator of several, or one category of z, as in the estimator's `sample`.
+            One of several generators, or one category of z, as in the estimator's `sample`.
         n_columns : int or None, default=None
             See `plot`.
         ax : Axes, default=None
@@ -195,7 +195,7 @@ class SampleDisplay:
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If the estimator generates no images.
+            If the estimator has no `sample_images`.
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "sample_images"):
@@ -208,14 +208,14 @@ class SampleDisplay:
         return cls(images).plot(n_columns=n_columns, ax=ax)
 
     def plot(self, *, n_columns=None, ax=None):
-        """Draw the sheet.
+        """Plot the grid.
 
         Parameters
         ----------
         n_columns : int or None, default=None
-            Images in a row; by default as many as make the sheet square.
+            Images per row; None makes the grid as square as possible.
         ax : Axes, default=None
-            Where to draw; by default a new figure.
+            None makes a new figure.
 
         Returns
         -------
@@ -232,7 +232,7 @@ class SampleDisplay:
             width = 6.0  # inches
             height = width * sheet.shape[0] / sheet.shape[1]
             _, ax = plt.subplots(figsize=(width, height), layout="constrained")
-        # Fixed limits: the darkest image of a sheet need not be black.
+        # Fixed limits, as the darkest pixel of the grid need not be black.
         self.image_ = ax.imshow(sheet, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
         ax.set_axis_off()
         self.ax_ = ax
@@ -241,9 +241,9 @@ class SampleDisplay:
 
 
 def _sheet(images: np.ndarray, n_columns: int) -> np.ndarray:
-    """Tile (n, c, h, w) into one image, white between the tiles and in empty places.
+    """Tile images (n, c, h, w) into one, with white between them and where there are none.
 
-    Returns (height, width) for one channel and (height, width, 3) for three.
+    Its shape is (height, width) for one channel and (height, width, 3) for three.
     """
     n, c, h, w = images.shape
     gap = 1  # pixels
@@ -259,11 +259,11 @@ def _sheet(images: np.ndarray, n_columns: int) -> np.ndarray:
 
 
 def _pyplot(caller: str):
-    """Matplotlib's pyplot: optional and slow to import, so only once something is drawn."""
+    """Matplotlib's pyplot, imported only for plotting because it is optional and slow to import."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(
-            f'{caller} draws with matplotlib, which is missing: pip install "skgan[plot]"'
+            f'{caller} needs matplotlib, which is not installed: pip install "skgan[plot]"'
         ) from error
     return plt

@@ -76,28 +76,19 @@ def _grow(
     return sum(widths[-head_layers:])
 
 
-def _pad(x: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
-    x = x.contiguous(memory_format=torch.channels_last)
-    return F.pad(x, margins, value=-1.0) if any(margins) else x
-
-
-def _pooled(maps: list[Tensor], head_layers: int) -> list[Tensor]:
-    """The feature maps that a head reads, pooled to equal size if they are of several layers."""
-    if head_layers == 1:
-        return maps
-    return [pool_to_grid(m, FUSION_GRID, "max") for m in maps[-head_layers:]]
-
-
 class _OnImages(Trunk):
     """The input and the end of a trunk built by `_grow`."""
 
     margins: tuple[int, int, int, int]
 
     def prepare(self, x: Tensor) -> Tensor:
-        return _pad(x, self.margins)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return F.pad(x, self.margins, value=-1.0) if any(self.margins) else x
 
     def fuse(self, maps: list[Tensor]) -> Tensor:
-        return super().fuse(_pooled(maps, self.head_layers))
+        if self.head_layers > 1:
+            maps = [pool_to_grid(m, FUSION_GRID, "max") for m in maps[-self.head_layers :]]
+        return super().fuse(maps)
 
 
 class DCGANDiscriminator(_OnImages, Critic):

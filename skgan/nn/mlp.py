@@ -13,6 +13,7 @@ from .blocks import (
     Critic,
     Encoder,
     OneOfSeveral,
+    Trunk,
     make_injection,
     make_norm,
     maybe_spectral,
@@ -42,11 +43,17 @@ def _blocks(
     return blocks
 
 
-def _rows(x: Tensor, unit_range: bool) -> Tensor:
-    return (x.flatten(1) + 1) / 2 if unit_range else x.flatten(1)
+class _OnVectors(Trunk):
+    """The input of a trunk built by `_blocks`."""
+
+    unit_range: bool
+
+    def prepare(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return (x + 1) / 2 if self.unit_range else x
 
 
-class MLPDiscriminator(Critic):
+class MLPDiscriminator(_OnVectors, Critic):
     """x (n, *input_shape) -> logit (n,), or (x, z) -> logit (n,), or x -> (n, n_outputs).
 
     Parameters
@@ -84,11 +91,8 @@ class MLPDiscriminator(Critic):
         self.blocks = _blocks(**layout)
         self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
-    def prepare(self, x: Tensor) -> Tensor:
-        return _rows(x, self.unit_range)
 
-
-class MLPEncoder(Encoder):
+class MLPEncoder(_OnVectors, Encoder):
     """x (n, *input_shape) -> (n, n_outputs).
 
     Parameters
@@ -112,9 +116,6 @@ class MLPEncoder(Encoder):
         }  # fmt: skip
         self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bn_eps, bias)
         self.head = nn.Linear(widths[-1], n_outputs, bias=bias)
-
-    def prepare(self, x: Tensor) -> Tensor:
-        return _rows(x, self.unit_range)
 
 
 class UnitRange(nn.Module):

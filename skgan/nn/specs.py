@@ -355,26 +355,31 @@ def spec_of(role: str, choice: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
-    """Pass a batch of two samples through a user-supplied network."""
-    if not any(p.requires_grad for p in net.parameters()):
-        raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
+    """Raise an error for a user-supplied network whose output has the wrong shape for its role."""
     shapes, expected = _shapes_of_two(role, **keywords)
-    batch = " and ".join(map(str, shapes))
-    try:
-        with trying_out(net, *shapes) as inputs, torch.random.fork_rng(devices=[]):
-            out = net(*inputs)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"{role}: the network {type(net).__name__} cannot take a batch of shape {batch}: "
-            f"{error}"
-        ) from error
+    out = output_of(role, net, shapes)
     got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
     if got not in expected:
         raise ValueError(
-            f"{role}: the network {type(net).__name__} turns a batch of shape {batch} into {got}, "
-            f"but {' or '.join(map(str, expected))} is expected."
+            f"{role}: the network {type(net).__name__} turns a batch of shape "
+            f"{' and '.join(map(str, shapes))} into {got}, but {' or '.join(map(str, expected))} "
+            "is expected."
         )
     return net
+
+
+def output_of(role: str, net: nn.Module, shapes: list[tuple[int, ...]]) -> Any:
+    """A user-supplied network's output for inputs of zeros; an error if it cannot run or train."""
+    if not any(p.requires_grad for p in net.parameters()):
+        raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
+    try:
+        with trying_out(net, *shapes) as inputs, torch.random.fork_rng(devices=[]):
+            return net(*inputs)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{role}: the network {type(net).__name__} cannot take a batch of shape "
+            f"{' and '.join(map(str, shapes))}: {error}"
+        ) from error
 
 
 def _shapes_of_two(

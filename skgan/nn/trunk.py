@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from ..utils.checks import check_choice, check_number
 from ..utils.linear import row_basis
-from .blocks import Block, Critic, maybe_spectral, trying_out
+from .blocks import Block, Critic, maybe_spectral
 from .extractors import Extractor
 from .init import build_seeded
 from .joint import FAMILIES
-from .specs import module_of, spec_of
+from .specs import module_of, output_of, spec_of
 
 KINDS = ("logit", "scores", "code", "embedding")
 
@@ -323,8 +323,14 @@ def _on_module(net, rng, heads, input_shape, n_shared, share_bn) -> dict[str, nn
         )
     layers = list(net) if isinstance(net, nn.Sequential) else [net]
     n = _n_shared(n_shared, len(layers))
-    with trying_out(net, (2, *input_shape)) as (x,), torch.random.fork_rng(devices=[]):
-        width = net(x).flatten(1).shape[1]
+    features = output_of("discriminator", net, [(2, *input_shape)])
+    if not isinstance(features, Tensor) or features.ndim < 2 or len(features) != 2:
+        got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        raise ValueError(
+            f"discriminator: the network {type(net).__name__} turns two samples into {got}, but "
+            "features of shape (2, k) are expected, which the heads read."
+        )
+    width = features.flatten(1).shape[1]
     nets: dict[str, nn.Module] = {"trunk": UserTrunk(nn.Sequential(*layers[:n]))}
     for role, h in heads.items():
         own = nn.Sequential(*copy.deepcopy(layers[n:]))

@@ -1,4 +1,4 @@
-"""What is done with features behind an extractor: the parts that its head reads, or does not."""
+"""Tools for the features of a fitted extractor: the part that its head reads, and the rest."""
 
 from .nullspace import NullSpaceProjector
 

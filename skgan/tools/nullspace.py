@@ -1,10 +1,10 @@
-"""What a head reads of its features, and what it does not (Mao et al. 2019, corollary 4).
+"""Splits features into what a linear head reads and its null space (Mao et al. 2019, corollary 4).
 
     D(x) = sigmoid(A f(x)),   f = P f + (f - P f),   P = A^T (A A^T)^-1 A
 
 "Is Discriminator a Good Feature Extractor?" (arXiv 1912.00789) argues that an optimal D is constant
-on real rows. Its head A, which has no bias, then sees the same P f(x) in all of them: what tells
-real rows apart is in the null space of A.
+on real samples. Its head A, which has no bias, then receives the same P f(x) from all of them, so
+whatever distinguishes real samples is in the null space of A.
 
 | paper | here |
 |---|---|
@@ -29,59 +29,60 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from ..methods import DCGANDiscriminatorFeatures
-from ..utils.checks import check_choice
+from ..utils.checks import check_choice, check_transformer
+from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.linear import row_basis
 
 TRIAL_ROWS = 32
-CHUNK_ROWS = 4096  # of features, in float64 at a time
+CHUNK_ROWS = 4096  # rows of features that are in memory as float64 at a time
 
 
 class NullSpaceProjector(TransformerMixin, BaseEstimator):
-    """The part of an extractor's features that its head does not read, or the part it reads.
+    """Projects features onto the null space of the extractor's head, or onto its row space.
 
-    With D = sigmoid(A f(x)), features f are the sum of a part in the row space of A, which alone
-    makes D's output, and a part in its null space, which D is free to use for anything (Mao et
-    al., corollary 4). `transform` returns one of the two, in the coordinates of the features. The
-    projection is by SVD in float64; A may have any number of rows and any rank.
+    With D = sigmoid(A f(x)), the features f are the sum of a part in the row space of A, which
+    alone determines D's output, and a part in its null space, which does not affect the output
+    (Mao et al., corollary 4). `transform` returns one of the two, in the coordinates of the
+    features. The projection uses an SVD in float64; A may have any number of rows and any rank.
 
     What X is depends on `extractor`:
 
-    - **Frozen: X are features.** `FrozenEstimator(gan)` of a fitted `gan` is asked for its head
-      only. X are the features that `gan.transform` returns, and the projector stands behind it:
-      `Pipeline([("gan", FrozenEstimator(gan)), ("null",
-      NullSpaceProjector(FrozenEstimator(gan)))])`.
-    - **Not frozen: X are rows.** A clone of the extractor is fitted on X in `fit`, whether or not
-      the given one is fitted already, and `transform` runs rows through the clone first. Its
+    - **Frozen: X holds features.** Only the head of the fitted estimator in
+      `FrozenEstimator(gan)` is used. X holds the features that `gan.transform` returns, so in a
+      pipeline the projector comes after the extractor: `Pipeline([("gan", FrozenEstimator(gan)),
+      ("null", NullSpaceProjector(FrozenEstimator(gan)))])`.
+    - **Not frozen: X holds samples.** `fit` fits a clone of the extractor on X, even if the
+      extractor is fitted already, and `transform` passes samples through the clone first. Its
       parameters can be searched, as in `GridSearchCV(..., {"extractor__lr": ...})`.
 
     Parameters
     ----------
     extractor : FrozenEstimator, estimator or None, default=None
-        Anything with a fitted attribute `head_weight_`, (k, d), on the d features that its
-        `transform` returns. skgan's estimators have it only where these are exactly the layer
-        that feeds the head, such as with `layers=-1, pool_grid=None`. None is
-        `DCGANDiscriminatorFeatures(layers=-1, pool_grid=None, random_state=0)`.
+        Once fitted, it must have an attribute `head_weight_` of shape (k, d), which applies to
+        the d features that its `transform` returns. skgan's estimators have it only where these
+        are exactly the layer that feeds the head, such as with `layers=-1, pool_grid=None`. None
+        means `DCGANDiscriminatorFeatures(layers=-1, pool_grid=None, random_state=0)`.
     subspace : {"null", "row"}, default="null"
         What `transform` returns: the part that the head does not read, or the part it reads.
 
     Attributes
     ----------
     extractor_ : estimator
-        The fitted extractor; the frozen one itself, or the clone.
+        The fitted extractor: the frozen one itself, or the clone.
     head_weight_ : ndarray of shape (k, d)
-        A.
+        A copy of the head's weights A.
     rank_ : int
-        Of A: the dimension of the row space. The null space has d - rank_.
+        Rank of A, the dimension of its row space. Its null space has dimension d - rank_.
     n_features_in_ : int
         `X.shape[1]` in `fit`.
     feature_names_in_ : ndarray of str
-        Columns of X in `fit`, where it has names.
+        Names of the columns of X in `fit`, where it has names.
 
     Notes
     -----
-    The corollary assumes an optimal D without a bias in its head, and is about the layer that
-    feeds the head: it says nothing of several layers, pooled and joined. How far a trained D is
-    from it, `row_variance_ratio` measures. The null space of a D has all dimensions but one.
+    The corollary assumes an optimal D whose head has no bias. It is about the layer that feeds
+    the head, not about pooled features of several layers. `row_variance_ratio` measures how far a
+    trained D is from that optimum. For a single logit the null space has dimension d - 1.
 
     References
     ----------
@@ -93,11 +94,8 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
     >>> from sklearn.frozen import FrozenEstimator
     >>> from skgan import DCGANDiscriminatorFeatures
     >>> from skgan.tools import NullSpaceProjector
-    >>> X, _ = load_digits(return_X_y=True)
-    >>> gan = DCGANDiscriminatorFeatures(
-    ...     image_shape=(8, 8), layers=-1, pool_grid=None, n_epochs=1, random_state=0
-    ... )
-    >>> features = gan.fit_transform(X)
+    >>> gan = DCGANDiscriminatorFeatures(layers=-1, pool_grid=None, n_epochs=1, random_state=0)
+    >>> features = gan.fit_transform(load_digits().images)
     >>> null = NullSpaceProjector(FrozenEstimator(gan)).fit(features)
     >>> null.rank_, null.transform(features).shape == features.shape
     (1, True)
@@ -108,25 +106,25 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         self.subspace = subspace
 
     def fit(self, X, y=None):
-        """Read the head of the extractor, which is trained first unless it is frozen.
+        """Take the weights of the extractor's head, after fitting the extractor unless frozen.
 
         Parameters
         ----------
-        X : array-like of shape (n, d), or rows
-            Features of a frozen extractor, else rows as the extractor takes them.
+        X : array-like of shape (n, d), or samples
+            Features if the extractor is frozen, otherwise what its `fit` accepts.
         y : array-like of shape (n,), default=None
-            Passed on to the extractor's `fit`; a frozen one needs none.
+            Passed to the extractor's `fit`; unused if it is frozen.
 
         Returns
         -------
-        self
+        self : NullSpaceProjector
+            The fitted projector.
 
         Raises
         ------
         ValueError
-            If the extractor has no `head_weight_`, or one for another number of features. With
-            an extractor that has `n_epochs` this is tried on an untrained copy first, so that it
-            is known before training.
+            If the extractor has no `head_weight_`, or one for another number of features. If the
+            extractor has a parameter `n_epochs`, an untrained copy is checked before training.
         """
         check_choice("subspace", self.subspace, ("null", "row"))
         if isinstance(self.extractor, FrozenEstimator):
@@ -148,12 +146,9 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         self.rank_ = len(self._basis)
         return self
 
+    @completed_by(X_AS_IN_FIT)
     def transform(self, X):
-        """The part of the features in the null space of the head, or in its row space.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
+        """Project the features onto the null space of the head, or onto its row space.
 
         Returns
         -------
@@ -164,17 +159,14 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         row, null = self.split(X)
         return null if self.subspace == "null" else row
 
+    @completed_by(X_AS_IN_FIT)
     def split(self, X):
-        """Both parts of the features, whatever `subspace` says.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
+        """Return both parts of the features, whatever `subspace` is.
 
         Returns
         -------
         row, null : ndarray of shape (n, d), float32
-            What the head reads, and what it does not. They add up to the features.
+            The projections onto the head's row space and null space; their sum is the features.
         """
         features = self._features(X)
         row, null = (np.empty(features.shape, np.float32) for _ in range(2))
@@ -184,23 +176,23 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         return row, null
 
     def row_variance_ratio(self, X):
-        """Var(P f) / Var(f): the share of the features' variance that the head reads.
+        """Var(P f) / Var(f): the share of the features' variance in the head's row space.
 
-        Variances are summed over the features. Corollary 4 says 0 on real rows for an optimal D;
-        features that vary alike in all directions have rank_ / d.
+        Variances are summed over the features. By corollary 4 it is 0 on real samples for an
+        optimal D; for features with equal variance in all directions it is rank_ / d.
 
         Parameters
         ----------
         X : array-like, as in `fit`
-            Real rows (or their features), best those that were not trained on.
+            Real samples (or their features), preferably not those used for training.
 
         Returns
         -------
         float
-            In [0, 1]; nan where the features do not vary, such as on a single row.
+            In [0, 1]; nan where the features do not vary, such as on a single sample.
         """
         features = self._features(X)
-        # Against the first row, features that do not vary are 0 exactly.
+        # Minus the first row, features that do not vary are exactly 0.
         first = features[0].astype(np.float64)
         mean = sum((f - first).sum(axis=0) for _, f in _chunks(features)) / len(features)
         total = read = 0.0
@@ -211,13 +203,13 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
         return min(read / total, 1.0) if total > 0 else float("nan")
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the features: the projection has as many, in the same coordinates.
+        """Names of the features: the projection keeps their number and coordinates.
 
         Parameters
         ----------
         input_features : array-like of str or None
-            With a frozen extractor the features' names; by default those seen in `fit`, or the
-            extractor's. Otherwise names of the columns of X, as the extractor takes them.
+            With a frozen extractor, the names of the features; None takes those seen in `fit`, or
+            the extractor's. Otherwise passed to the extractor's `get_feature_names_out`.
 
         Returns
         -------
@@ -234,12 +226,7 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
     def _train(self, X, y):
         """A clone of the extractor fitted on X, and its head."""
         extractor = self._unfitted()
-        able = all(hasattr(extractor, verb) for verb in ("fit", "transform", "get_params"))
-        if not able or isinstance(extractor, type):
-            raise ValueError(
-                f"extractor={extractor!r} must be a scikit-learn transformer, that is, an "
-                "instance with fit and transform, or None."
-            )
+        check_transformer("extractor", extractor, instead=", or None")
         if self.extractor is not None:
             _try_untrained(extractor, X, y)
         extractor = clone(extractor).fit(X, y)
@@ -271,19 +258,19 @@ class NullSpaceProjector(TransformerMixin, BaseEstimator):
 
 
 def _in_memory(X):
-    """An array of a tensor, which `transform` gives under scikit-learn's array API dispatch."""
+    """A tensor, which `transform` returns under scikit-learn's array API dispatch, as an array."""
     return X.numpy(force=True) if isinstance(X, Tensor) else X
 
 
 def _read_head(fitted, extractor) -> np.ndarray:
-    """A copy of A (k, d); `extractor` is what the error names."""
+    """A copy of A (k, d); `extractor` is the one that an error message shows."""
     try:
         A = fitted.head_weight_
     except AttributeError as error:
         raise ValueError(
-            f"extractor={extractor!r} has no head_weight_: what its transform returns is not "
-            "exactly the layer that feeds a linear head. Use an extractor and settings where it "
-            "is, such as DCGANDiscriminatorFeatures(layers=-1, pool_grid=None)."
+            f"extractor={extractor!r} has no head_weight_: its transform must return exactly the "
+            "layer that feeds a linear head. Use an extractor and settings for which it does, such "
+            "as DCGANDiscriminatorFeatures(layers=-1, pool_grid=None)."
         ) from error
     return check_array(A, dtype=[np.float32, np.float64], copy=True, input_name="head_weight_")
 
@@ -295,8 +282,9 @@ def _check_width(features, A: np.ndarray, extractor) -> None:
     if isinstance(extractor, FrozenEstimator):
         raise ValueError(
             f"X has {d} columns, but head_weight_ of extractor={extractor!r} reads {A.shape[1]} "
-            "features. With a FrozenEstimator X are the features that its transform returns: put "
-            "the extractor in front of the projector. Without one X are rows."
+            "features. With a FrozenEstimator, X must be the features that its transform returns: "
+            "put the extractor before the projector. To pass samples, pass it without "
+            "FrozenEstimator."
         )
     raise ValueError(
         f"extractor={extractor!r} returns {d} features, but its head_weight_ reads "
@@ -305,26 +293,26 @@ def _check_width(features, A: np.ndarray, extractor) -> None:
 
 
 def _try_untrained(extractor, X, y) -> None:
-    """Raise for a head that is missing or of another width before training has begun."""
+    """Raise for a missing head, or one of another width, before training begins."""
     params = extractor.get_params(deep=False)
     if "n_epochs" not in params:
         return
     trial = {"n_epochs": 0, "checkpoint_dir": None, "resume": "never", "verbose": 0}
     params |= {name: value for name, value in trial.items() if name in params}
-    # Not a clone: that would take callbacks with it.
+    # Not a clone, which would also copy callbacks.
     twin = type(extractor)(**clone(params, safe=False))
     try:
         X, y = (None if a is None else _safe_indexing(a, slice(0, TRIAL_ROWS)) for a in (X, y))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             features = twin.fit(X, y).transform(X)
-    except Exception:  # on all rows `fit` may work, or has more to say
+    except Exception:  # on all of X, `fit` may work or raise a better message
         return
     _check_width(features, _read_head(twin, extractor), extractor)
 
 
 def _chunks(features: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """The features in float64, some rows at a time."""
+    """The features in float64, some rows at a time, and which rows these are."""
     for start in range(0, len(features), CHUNK_ROWS):
         rows = slice(start, start + CHUNK_ROWS)
         yield rows, features[rows].astype(np.float64)

@@ -1,8 +1,8 @@
-"""Checks of parameters: every error names the parameter, the value received and the fix."""
+"""Checks of arguments: every error names the argument, the value received and the fix."""
 
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Raise unless `value` is True or False (NumPy's own included)."""
+    """Raise unless `value` is True or False (NumPy's booleans included)."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name}={value!r} must be True or False.")
 
@@ -27,10 +27,10 @@ def check_number(
     name: str, value: Any, *, low: float = -math.inf, high: float = math.inf,
     integer: bool = False, open_low: bool = False, open_high: bool = False, instead: str = "",
 ) -> None:  # fmt: skip
-    """Raise unless `value` is a number (a whole one if `integer`) from `low` to `high`.
+    """Raise unless `value` is a number (a whole number if `integer`) from `low` to `high`.
 
-    `open_low` and `open_high` leave the bound itself out. `instead` names what else would have
-    been accepted, for the message.
+    `open_low` and `open_high` exclude the bound itself. `instead` names what else is accepted, for
+    the error message.
     """
     kind: type = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool)
@@ -43,3 +43,23 @@ def check_number(
         what = "a whole number" if integer else "a number"
         also = f", or {instead}" if instead else ""
         raise ValueError(f"{name}={value!r} must be {what} in {left}{low}, {high}{right}{also}.")
+
+
+def check_transformer(name: str, value: Any, instead: str = "") -> None:
+    """Raise unless `value` has what is needed of a scikit-learn transformer."""
+    able = all(hasattr(value, verb) for verb in ("fit", "transform", "get_params"))
+    if not able or isinstance(value, type):
+        raise ValueError(
+            f"{name}={value!r} must be a scikit-learn transformer, that is, an instance with fit "
+            f"and transform{instead}."
+        )
+
+
+def check_finite(name: str, rows: np.ndarray, numbers: Sequence[int] | np.ndarray) -> None:
+    """Raise for the first row with NaN or infinity; `numbers` says which rows of X these are."""
+    good = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+    if not good.all():
+        raise ValueError(
+            f"row {numbers[good.argmin()]} of {name} contains NaN or infinity: leave out or "
+            "repair it."
+        )

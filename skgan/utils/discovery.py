@@ -1,4 +1,4 @@
-"""Finds every public estimator, for tests and documentation."""
+"""Lists all public estimators, for tests and documentation."""
 
 import importlib
 import importlib.util
@@ -23,18 +23,17 @@ def all_estimators() -> list[tuple[str, type[BaseEstimator]]]:
     Returns
     -------
     estimators : list of (name, class)
-        Every concrete `BaseEstimator` with a `fit` method that a public module of skgan names in
-        its ``__all__``, once each, sorted by name. Specs of networks have no `fit` and are left
-        out.
+        Every concrete `BaseEstimator` with a `fit` method in the ``__all__`` of a public module
+        of skgan, once each, sorted by name. Network specs have no `fit` and are left out.
 
     Raises
     ------
     AttributeError
-        If a public module has no ``__all__``, or names there what it does not hold.
+        If a public module has no ``__all__``, or lacks a name that is in it.
     """
     found = {}
     for module_name in PUBLIC_MODULES:
-        # Asked first, so that an import error inside a module that exists is not swallowed.
+        # Checked first, so that an ImportError inside an existing module is not hidden.
         if importlib.util.find_spec(module_name) is None:
             continue
         module = importlib.import_module(module_name)

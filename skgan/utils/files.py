@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Writes files atomically: a file is complete, or it does not exist."""
 
 import contextlib
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new path in the same folder to write to; at the end that file takes the place of `path`.
+    """Yield a temporary path in the same folder, and rename it to `path` at the end.
 
-    A reader sees the old file or the whole new one, also if the process is killed meanwhile, and
-    of several writers the last one wins.
+    A reader sees the old file or the complete new one, even if the process is killed in between.
+    If there are several writers, the last one wins.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -26,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file as a whole: `replacing`."""
+    """Write a file by means of `replacing`."""
     with replacing(path) as part:
         part.write_bytes(content)
 

@@ -1,4 +1,4 @@
-"""What modules of other people's making need besides `copy.deepcopy` and a call."""
+"""Copies networks, user-supplied ones included, and observes their submodules."""
 
 import copy
 import threading
@@ -11,10 +11,10 @@ _watched = threading.RLock()
 
 
 def settle(net: nn.Module) -> nn.Module:
-    """Make a network one that can be copied; in place, and nothing that it computes changes.
+    """Make a network copyable, in place; what it computes does not change.
 
-    What layers compute from parameters and keep, such as the weight that the older spectral norm
-    leaves on its layer, PyTorch refuses to copy with its history. It is computed anew in each pass.
+    PyTorch refuses to copy tensors with a gradient history that layers keep as attributes, such as
+    the weight that the older spectral norm computes. They are recomputed in each forward pass.
     """
     for module in net.modules():
         for name, value in list(vars(module).items()):
@@ -34,10 +34,10 @@ def run_watched(
     kinds: tuple[type[nn.Module], ...],
     look: Callable[[nn.Module, tuple[Any, ...], Any], Any],
 ) -> list[Any]:
-    """Run x through a network: `look(module, inputs, output)` of all submodules of some kinds.
+    """Run x through a network; return `look(module, inputs, output)` of submodules of these kinds.
 
-    In the order in which they run, once for every time. The hooks stand in a network that several
-    threads may share, so one thread at a time looks, and at its own calls only.
+    There is one result for each call of such a submodule, in order. Several threads may share the
+    network and its hooks, so one thread at a time observes, and only its own calls.
     """
     seen: list[Any] = []
     me = threading.get_ident()

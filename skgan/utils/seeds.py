@@ -1,4 +1,4 @@
-"""Streams of random numbers by seed, and PyTorch's global one for code of others."""
+"""Random number generators by seed, and PyTorch's global generator for user-supplied code."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ import torch
 
 
 def stream(seed: int, use: str) -> torch.Generator:
-    """A stream of this seed for one use: noise must not repeat the numbers that made the weights.
+    """A generator for this seed and use, so that noise does not repeat the numbers of the weights.
 
-    A fit itself draws weights, noise and order from `torch.Generator().manual_seed(seed)`.
+    The fit itself draws weights, noise and order from `torch.Generator().manual_seed(seed)`.
     """
     (own,) = np.random.SeedSequence([seed, *use.encode()]).generate_state(1)
     return torch.Generator().manual_seed(int(own))
@@ -18,9 +18,9 @@ def stream(seed: int, use: str) -> torch.Generator:
 
 @contextlib.contextmanager
 def global_state_from(rng: torch.Generator) -> Iterator[None]:
-    """Seed the global state of the CPU from `rng`, and put it back as it was afterwards.
+    """Seed the CPU's global generator from `rng`, and restore its state afterwards.
 
-    Not safe while other threads draw from it.
+    This is not safe while other threads draw from it.
     """
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(int(torch.randint(2**31, (), generator=rng)))

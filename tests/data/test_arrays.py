@@ -192,5 +192,5 @@ def test_range_at_transform():
 
 def test_images_of_another_shape_are_told_so(small):
     est = small().fit(np.zeros((20, 8, 8), np.uint8))
-    with pytest.raises(ValueError, match=r"rows of shape \(9, 9\).*fitted on rows of shape"):
+    with pytest.raises(ValueError, match=r"samples of shape \(9, 9\).*fitted on samples of shape"):
         est.transform(np.zeros((4, 9, 9), np.uint8))

@@ -153,7 +153,7 @@ def test_labels_come_without_an_image(folder):
     assert LazyImages(ImageFolder(folder)).targets.tolist() == [0] * 12 + [1] * 12
     plain = LazyImages(TensorDataset(torch.ones(3, 8, 8)))
     assert not hasattr(plain, "targets")
-    with pytest.raises(AttributeError, match="TensorDataset lists no labels.*pass y"):
+    with pytest.raises(AttributeError, match="TensorDataset has no labels.*pass y"):
         plain.targets  # noqa: B018
 
 

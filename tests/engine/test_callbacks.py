@@ -448,7 +448,7 @@ def test_jsonl_logger_is_plain_data_on_every_scikit_learn(tmp_path):
     for twin in (pickle.loads(pickle.dumps(logger)), copy.deepcopy(logger)):
         assert twin.path == logger.path and repr(twin) == repr(logger)
     assert joblib.hash(logger) == joblib.hash(copy.deepcopy(logger))
-    with pytest.raises(TypeError, match="path=None is no path"):
+    with pytest.raises(TypeError, match="path=None is not a path"):
         JSONLLogger(None)
     assert not (tmp_path / "log.jsonl").exists()
 

@@ -160,7 +160,7 @@ def test_a_trained_gan_and_a_pipeline_behind_it(small, digits):
         ({"min_share": 2.0}, r"min_share=2.0 must be a number in \(0, 1\]"),
         ({"reference": [1, 2]}, r"reference=\[1, 2\] must be 4 finite numbers above 0"),
         ({"reference": [1, 1, 1, 0]}, "must be 4 finite numbers above 0"),
-        ({"component": 3}, "component=3, but sample of gan=.* takes no component; leave"),
+        ({"component": 3}, "component=3, but sample of gan=.* has no parameter component; use"),
     ],
 )
 def test_bad_parameters(settings, message):
@@ -192,5 +192,5 @@ def test_a_class_that_the_classifier_should_not_know():
         def predict(self, X):
             return np.array(["z"] * len(X))
 
-    with pytest.raises(ValueError, match=r"predicted \['z'\] for 100 rows"):
+    with pytest.raises(ValueError, match=r"predicted \['z'\] for 100 samples"):
         mode_coverage(Dealer(1, 1, 1, 1), Odd().fit(), 100)

@@ -160,7 +160,7 @@ def test_rows_without_a_label_are_fitted_on_and_never_drawn(data):
 
 def test_unlabelled_test_rows_are_refused(data):
     X, y, X_test, y_test = data
-    with pytest.raises(ValueError, match="y_test has the class -1, which y has not"):
+    with pytest.raises(ValueError, match="y_test has the class -1, which is not in y"):
         unknown = np.where(y_test == 3, -1, y_test)
         quick(Trainee(), (X, np.where(np.arange(300) < 9, -1, y), X_test, unknown))
     assert LOG == []
@@ -296,7 +296,7 @@ def test_unconverged_fits_are_counted_and_not_printed(data):
         result = quick(identity_of_flat(), data, classifier=LogisticRegression(max_iter=1))
     assert result.n_unconverged == 3
     assert [r["search_unconverged"] for r in result.records] == [6, 6, 6]
-    assert "3 of 3 final fits, and 18 of the fits behind the choices" in str(result)
+    assert "3 of 3 final fits, and 18 of the fits compared for the choices" in str(result)
 
 
 @pytest.mark.parametrize(
@@ -493,7 +493,7 @@ def test_test_rows_among_the_training_rows_are_caught(data, dtype):
     X, y, X_test, y_test = data
     X_test = X_test.astype(dtype)
     X_test[10:13] = X[[5, 0, 100]]
-    with pytest.raises(ValueError, match="3 of the 100 rows of X_test are also rows of X"):
+    with pytest.raises(ValueError, match="3 of the 100 samples of X_test are also in X"):
         quick(Trainee(), (X, y, X_test, y_test))
     assert LOG == []
 
@@ -529,15 +529,15 @@ def test_labels_by_row_number_are_caught(data):
 
 def test_features_that_depend_on_the_other_rows_are_caught(data):
     centred = FunctionTransformer(lambda X: X.reshape(len(X), -1) - X.mean() * len(X) / 100)
-    with pytest.raises(ValueError, match="nothing but the row itself"):
+    with pytest.raises(ValueError, match="nothing but the sample itself"):
         quick(centred, data)
 
 
 def test_warn_goes_on_and_the_table_says_so(data):
     X, y, *_ = data
-    with pytest.warns(UserWarning, match="Leak: 20 of the 20 rows"):
+    with pytest.warns(UserWarning, match="Leak: 20 of the 20 samples"):
         result = quick(identity_of_flat(), (X, y, X[:20], y[:20]), on_leak="warn")
-    assert "20 of the 20 rows of X_test" in str(result)
+    assert "20 of the 20 samples of X_test" in str(result)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         quiet = quick(identity_of_flat(), (X, y, X[:20], y[:20]), on_leak="ignore")
@@ -548,7 +548,7 @@ def test_a_frozen_extractor_that_was_fitted_with_labels_is_named(data):
     X, y, X_test, y_test = (a.reshape(len(a), -1) if a.ndim > 1 else a for a in data)
     frozen = FrozenEstimator(LinearDiscriminantAnalysis().fit(X, y))
     result = quick(frozen, (X, y, X_test, y_test))
-    assert result.warnings == ["'trained' came in fitted with labels: it has classes_."]
+    assert result.warnings == ["'trained' was already fitted with labels: it has classes_."]
     assert quick(FrozenEstimator(KMeans(4).fit(X)), (X, y, X_test, y_test)).warnings == []
 
 
@@ -566,7 +566,7 @@ def test_the_control_catches_a_classifier_that_knows_the_test_labels(data):
     insider = Insider(Drawer(data[3]))
     with pytest.warns(UserWarning, match="reaches 1.000 with permuted labels"):
         result = quick(identity_of_flat(), data, control=True, classifier=insider, n_draws=20)
-    assert "the classifier knows labels" in result.warnings[0]
+    assert "the classifier uses labels" in result.warnings[0]
 
 
 def test_the_control_cannot_see_labels_in_features(data):
@@ -653,12 +653,12 @@ def test_to_frame(result):
     ("settings", "message"),
     [
         ({"n_labels": 0}, "n_labels=0 must be a whole number"),
-        ({"n_labels": (5, 5)}, r"n_labels=\(5, 5\) must be budgets that differ"),
+        ({"n_labels": (5, 5)}, r"n_labels=\(5, 5\) must be distinct budgets"),
         ({"n_labels": "some"}, "n_labels='some' must be a whole number"),
-        ({"n_labels": 100}, "n_labels=100, but class 0 has 7. rows"),
+        ({"n_labels": 100}, "n_labels=100, but class 0 has 7. samples"),
         (
             {"n_labels": 1, "classifier": "knn"},
-            "n_labels=1 leaves one row of class 0, too few to choose among 8",
+            "n_labels=1 leaves one sample of class 0, too few to choose among 8",
         ),
         ({"n_draws": 0}, "n_draws=0 must be a whole number"),
         ({"classifier": "tree"}, "classifier='tree' is unknown; use one of 'svm'"),
@@ -672,9 +672,9 @@ def test_to_frame(result):
         ({"scaling": ()}, r"scaling=\(\) must be one or several of"),
         ({"on_leak": "cry"}, "on_leak='cry' is unknown"),
         ({"control": "no"}, "control='no' must be True or False"),
-        ({"n_jobs": 0}, "n_jobs=0 must be a whole number but 0"),
+        ({"n_jobs": 0}, "n_jobs=0 must be a whole number other than 0"),
         ({"n_jobs": "all"}, "n_jobs='all' must be"),
-        ({"n_labels": None}, "n_labels=None must be budgets"),
+        ({"n_labels": None}, "n_labels=None must be distinct budgets"),
         ({"scaling": None}, "scaling=None must be one or several of"),
         ({"baselines": 5}, "baselines=5 is unknown"),
         ({"param_grid": {"C": [1.0, -1.0]}, "classifier": "svm"}, "'C' parameter of LinearSVC"),
@@ -685,7 +685,7 @@ def test_to_frame(result):
         ),
         (
             {"param_grid": {"n_neighbors": [50]}, "classifier": "knn", "n_labels": 5},
-            "no n_neighbors below 50, but with n_labels=5 there are 13 rows",
+            "no n_neighbors below 50, but with n_labels=5 there are 13 training samples",
         ),
     ],
 )
@@ -719,9 +719,11 @@ def test_an_unfitted_frozen_extractor(data):
 
 def test_bad_data(data):
     X, y, X_test, y_test = data
-    with pytest.raises(ValueError, match="y_test has the class 9, which y has not"):
+    with pytest.raises(ValueError, match="y_test has the class 9, which is not in y"):
         quick(Trainee(), (X, y, X_test, np.where(y_test == 3, 9, y_test)))
-    with pytest.raises(ValueError, match=r"rows of shape \(1, 8, 8\) and X_test of shape \(64,\)"):
+    with pytest.raises(
+        ValueError, match=r"samples of shape \(1, 8, 8\) and X_test of shape \(64,\)"
+    ):
         quick(Trainee(), (X, y, X_test.reshape(100, -1), y_test))
     with pytest.raises(ValueError, match="inconsistent"):
         quick(Trainee(), (X, y[:-1], X_test, y_test))
@@ -752,5 +754,5 @@ def test_bad_features(data):
     with pytest.raises(ValueError, match="features of 'trained' contains NaN"):
         quick(broken, data)
     pooled = FunctionTransformer(lambda X: X.reshape(-1, 8))
-    with pytest.raises(ValueError, match=r"gave \d+ rows of features for 57 rows"):
+    with pytest.raises(ValueError, match=r"returned \d+ rows of features for 57 samples"):
         quick(pooled, data)

@@ -86,8 +86,8 @@ def test_bad_parameters(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_labels": 12}, "class 'ant' has 12 rows, too few to draw 12 and leave 1 to test on"),
-        ({"n_labels": 5, "test_size": 46}, "test_size=46, but the draw leaves 45 rows"),
+        ({"n_labels": 12}, "class 'ant' has 12 samples, too few to draw 12 and leave 1 to test on"),
+        ({"n_labels": 5, "test_size": 46}, "test_size=46, but the draw leaves 45 samples"),
     ],
 )
 def test_too_few_rows(names, settings, message):

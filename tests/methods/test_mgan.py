@@ -1,6 +1,7 @@
 """MGAN: modes for every generator, layers dealt out between two networks, the null space."""
 
 import copy
+import dataclasses
 import functools
 
 import numpy as np
@@ -11,7 +12,6 @@ from torch import nn
 
 from skgan import DCGANSpec, MGANExtractor, MLPSpec
 from skgan.engine.batchnorm import batch_norms
-from skgan.engine.loop import Batch
 from skgan.nn.mlp import MLPGenerator
 from skgan.tools import NullSpaceProjector
 from tests.methods.games import alignment, one_step
@@ -110,7 +110,7 @@ def test_steps_equal_a_loop_written_by_hand(digits, monkeypatch, shared_optimize
     def watched(self, nets, batch, update):
         noise = batch.latent(10)
         seen.append((batch.x.clone(), noise.clone()))
-        step(self, nets, Batch(*[batch.x, 1, 1, lambda n: noise, None, None]), update)
+        step(self, nets, dataclasses.replace(batch, latent=lambda n: noise), update)
 
     monkeypatch.setattr(MGANExtractor, "_step", watched)
     est = MGANExtractor(**settings, n_epochs=1).fit(X)
@@ -161,7 +161,7 @@ def test_whose_wishes_are_whose(small_mgan, digits, beta):
     assert [set(u) for u in updates] == [{"trunk", "discriminator", "classifier"}, {"generator"}]
     m = 64 // 3
     z, k = est._for_each_generator(batch.latent()[:m, :6].repeat(3, 1))
-    fake, scores = est._verdicts(nets, nets.generator(z))
+    fake, scores = nets.discriminator(nets.generator(z), nets.classifier)
     right = scores.log_softmax(1).gather(1, k[:, None]).mean()
     (d_step, g_step), told = updates, est._logits(nets, batch.x).mean() - fake.mean()
     assert alignment(d_step["discriminator"], told, nets.discriminator) < 0  # down the loss, up
@@ -188,7 +188,7 @@ def test_which_layers_are_shared(small_mgan, digits, n_shared):
     assert [a.conv is b.conv for a, b in zip(D.blocks, C.blocks, strict=True)] == (
         [True] * n + [False] * (3 - n)
     )
-    assert hasattr(est, "trunk_") == (n > 0) == ("trunk_loss" in est.history_[0])
+    assert bool(list(est.trunk_.parameters())) == (n > 0) == ("trunk_loss" in est.history_[0])
     x = est._format.encode(digits[0][:5])
     assert D(x).shape == (5,) and C(x).shape == (5, 3)
     np.testing.assert_allclose(D(x).detach().numpy(), est.score_samples(digits[0][:5]), atol=1e-6)
@@ -209,9 +209,9 @@ def test_own_batch_norm_on_shared_layers(small_mgan, digits):
     assert shared.discriminator_.blocks[1].norm is shared.classifier_.blocks[1].norm
 
 
-def test_a_refit_forgets_networks_that_are_gone(small_mgan, digits):
+def test_a_refit_forgets_layers_that_are_gone(small_mgan, digits):
     est = small_mgan().fit(digits[0])
-    assert not hasattr(est.set_params(n_shared_layers=0).fit(digits[0]), "trunk_")
+    assert not list(est.set_params(n_shared_layers=0).fit(digits[0]).trunk_.parameters())
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,8 @@ def test_the_number_of_features_follows_the_parameters(small_mgan, digits):
         ({"subspace": "nil"}, ValueError, "subspace='nil'"),
         ({"shared_optimizer": None}, ValueError, "shared_optimizer=None"),
         ({"same_z": "yes"}, ValueError, "same_z='yes'"),
-        ({"discriminator": nn.Linear(64, 1)}, TypeError, "must be a name or a spec"),
+        ({"discriminator": nn.Linear(64, 1)}, ValueError, "discriminator: .* cannot take a batch"),
+        ({"discriminator": 3}, TypeError, "discriminator=3 must be a name"),
         ({"discriminator": DCGANSpec(4, head_layers=2)}, ValueError, "head_layers=2"),
         ({"generator": nn.Linear(6, 64)}, ValueError, "cannot take a batch of shape"),
     ],
@@ -396,7 +397,8 @@ def test_heads_are_trained_with_the_batch_norm_that_they_are_used_with(small, di
     assert all(batch_norms([net]) for net in joined)
     with torch.no_grad():
         torch.testing.assert_close(est._logits(nets, x), joined[0](x))
-        for verdict, net in zip(est._verdicts(nets, x), joined, strict=True):
+        both = nets.discriminator(x, nets.classifier)
+        for verdict, net in zip(both, joined, strict=True):
             torch.testing.assert_close(verdict, net(x))
         for net in joined:
             twin = copy.deepcopy(net)

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,6 @@ from skgan.engine.players import Players
 from skgan.nn.kernels import conv, windows
 from skgan.nn.kernels.conv import HalfKernels, Products, TiledConvolutions
 from skgan.nn.kernels.windows import KernelWindows, Windows
-from skgan.penalties import gradient_penalty
 
 ROUNDING = 2**-8  # bfloat16 keeps 8 bits; relative, of norms
 CPU = torch.device("cpu")
@@ -300,13 +300,13 @@ def test_weights_that_autocast_casts_are_cast_anew_as_well(arithmetic):
 
 def test_penalties_take_second_derivatives_on_stock_kernels(products):
     def penalised(arithmetic):
-        _, D, players, arithmetic = game(arithmetic)
-        x, fake, e = torch.randn(4, 16, 8, 8), torch.randn(4, 16, 8, 8), torch.rand(4)
+        _, D, _, arithmetic = game(arithmetic)
+        x, fake = torch.randn(4, 16, 8, 8), torch.randn(4, 16, 8, 8)
+        batch = SimpleNamespace(x=x, step=1, uniform=torch.rand, log=lambda **_: None)
+        est = DCGANDiscriminatorFeatures(loss="wgan-gp", norm="none", r1_weight=1.0)
         with arithmetic:
-            with runtime.full_precision(CPU):
-                penalty = gradient_penalty(D, (x,), (fake,), e)
-            players.update(discriminator=D(fake).mean() - D(x).mean() + penalty)
-        return penalty.item()
+            added = est._added(D, batch, (x,), (fake,))
+        return {name: term.item() for name, term in added.terms.items()}
 
     assert penalised(products) == penalised(runtime.arithmetic("float32", CPU))
 
@@ -419,7 +419,7 @@ def test_every_game_runs_in_bfloat16_with_losses_in_float32(make, half, monkeypa
     kinds, update = set(), Players.update
 
     def watching(self, **losses):
-        kinds.update(loss.dtype for loss in losses.values())
+        kinds.update(getattr(loss, "total", loss).dtype for loss in losses.values())
         update(self, **losses)
 
     monkeypatch.setattr(Players, "update", watching)

@@ -1,0 +1,48 @@
+"""Docstrings that share entries: written once, and completed where they are needed."""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+SECTIONS = "Parameters|Attributes|Returns|Yields|Raises|Warns|See Also|Notes|References|Examples"
+HEADING = re.compile(rf"^({SECTIONS})\n-+\n", re.MULTILINE)
+
+X_AS_IN_FIT = "Parameters\n----------\nX : array-like, as in `fit`"
+
+
+def completed_by(shared: str) -> Callable[[F], F]:
+    """Decorator: add what the function's docstring lacks from `shared`, a numpydoc text.
+
+    Parameters that the function has are added one by one, and listed in the order of its
+    signature. Any other section is added as a whole. What the docstring says itself stays.
+    """
+
+    def complete(function: F) -> F:
+        if function.__doc__ is None:  # python -OO
+            return function
+        (summary, own), (_, given) = _split(function.__doc__), _split(shared)
+        entries = _entries(given) | _entries(own)
+        names = [name for name in inspect.signature(function).parameters if name in entries]
+        parameters = "\n".join(dict.fromkeys(entries[name] for name in names))
+        sections = given | own | ({"Parameters": parameters} if parameters else {})
+        texts = [
+            f"{s}\n{'-' * len(s)}\n{sections[s]}" for s in SECTIONS.split("|") if s in sections
+        ]
+        function.__doc__ = "\n\n".join([summary, *texts])
+        return function
+
+    return complete
+
+
+def _split(doc: str) -> tuple[str, dict[str, str]]:
+    """The text before the first section, and the sections by their headings."""
+    summary, *rest = HEADING.split(inspect.cleandoc(doc))
+    return summary.strip(), {h: t.strip() for h, t in zip(rest[::2], rest[1::2], strict=True)}
+
+
+def _entries(sections: dict[str, str]) -> dict[str, str]:
+    """The entry of each parameter; "a, b : int" is the entry of both."""
+    entries = re.split(r"\n(?=\S)", sections.get("Parameters", ""))
+    return {name: entry for entry in entries for name in entry.partition(" : ")[0].split(", ")}
