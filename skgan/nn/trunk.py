@@ -221,6 +221,7 @@ def joined(nets: Mapping[str, nn.Module]) -> dict[str, Any]:
             whole[role] = Joined(nets["trunk"], net)  # type: ignore[arg-type]
         elif isinstance(net, UserBranch):
             whole[role] = UserJoined(nets["trunk"], net)  # type: ignore[arg-type]
+        whole[role].train(net.training)  # a module that is new would be in training mode
     return whole
 
 

@@ -112,6 +112,19 @@ def test_whole_networks_have_layers_and_survive_copies(choice):
         assert taps(x).shape == (3, taps.n_features)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("choice", ["dcgan", "sequential"])
+def test_networks_are_joined_and_measured_in_the_mode_that_they_are_in(choice, training):
+    given, shape = CHOICES[choice]
+    nets = build(given, shape)
+    for net in nets.values():
+        net.train(training)
+    whole = joined(nets)["classifier"]
+    PooledTaps(whole, "all", "activation", None, "max", shape)
+    modules = [m for net in (*nets.values(), whole) for m in net.modules()]
+    assert {m.training for m in modules} == {training}
+
+
 def test_weights_depend_on_the_seed_alone():
     a, b, c = (build(*CHOICES["dcgan"], seed=s) for s in (0, 0, 1))
     for role in a:
