@@ -268,14 +268,14 @@ class JoinedFeatures(Extractor):
 
 def build_heads(
     choice: Any, rng: torch.Generator, heads: Mapping[str, Head], *, input_shape: tuple[int, ...],
-    norm: str, n_shared: int | str = "all", share_bn: bool = True,
+    norm: str, n_shared: int | str = "all", share_bn: bool = True, called: str = "discriminator",
 ) -> dict[str, nn.Module]:  # fmt: skip
     """Build the networks by role: "trunk", and a branch for every head.
 
     Parameters
     ----------
     choice : str, spec, callable or Module
-        The value of the parameter `discriminator`. A module, or what a callable
+        The network: a discriminator but for its head. A module, or what a callable
         `f(input_shape=, norm=)` returns, maps samples to features. An `nn.Sequential` is divided
         into shared and other layers; of any other module all layers are shared.
     heads : dict of str -> Head
@@ -284,15 +284,18 @@ def build_heads(
         Number of layers that the heads share, counted from the input.
     share_bn : bool
         Whether they also share the batch norm of these layers.
+    called : str
+        The parameter that `choice` is the value of, for messages.
     """
-    given = module_of("discriminator", choice, rng, input_shape=input_shape, norm=norm)
+    keywords = {"input_shape": input_shape, "norm": norm}
+    given = module_of(called, choice, rng, "discriminator", **keywords)
     if given is not None:
-        return _on_module(given, rng, heads, input_shape, n_shared, share_bn)
-    spec = spec_of("discriminator", choice, input_shape)
+        return _on_module(given, rng, heads, input_shape, n_shared, share_bn, called)
+    spec = spec_of(called, choice, input_shape, "discriminator")
     arguments = spec._critic(input_shape, norm)
     if arguments.get("head_layers", 1) > 1:
         raise ValueError(
-            f"discriminator={choice!r} has head_layers={arguments['head_layers']}: a head cannot "
+            f"{called}={choice!r} has head_layers={arguments['head_layers']}: a head cannot "
             "read several layers if some of them are shared. Use head_layers=1."
         )
     with torch.device("meta"):
@@ -316,19 +319,17 @@ def _n_shared(n_shared: int | str, n_layers: int) -> int:
     return int(n)
 
 
-def _on_module(net, rng, heads, input_shape, n_shared, share_bn) -> dict[str, nn.Module]:
+def _on_module(net, rng, heads, input_shape, n_shared, share_bn, called) -> dict[str, nn.Module]:
     """`build_heads` for a user-supplied network; all branches begin with copies of its layers."""
     if not share_bn:
-        raise ValueError(
-            "share_bn=False needs a discriminator that is a name or a spec, not a module."
-        )
+        raise ValueError(f"share_bn=False needs a {called} that is a name or a spec, not a module.")
     layers = list(net) if isinstance(net, nn.Sequential) else [net]
     n = _n_shared(n_shared, len(layers))
-    features = output_of("discriminator", net, [(2, *input_shape)])
+    features = output_of(called, net, [(2, *input_shape)])
     if not isinstance(features, Tensor) or features.ndim < 2 or len(features) != 2:
         got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise ValueError(
-            f"discriminator: the network {type(net).__name__} turns two samples into {got}, but "
+            f"{called}: the network {type(net).__name__} turns two samples into {got}, but "
             "features of shape (2, k) are expected, which the heads read."
         )
     width = features.flatten(1).shape[1]
