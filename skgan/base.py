@@ -25,7 +25,7 @@ from .engine.players import Penalty
 from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
 from .nn.heads import Extractor
-from .persistence import pack_state, unpack_state, write
+from .persistence import FITTED, pack_state, unpack_state, write
 from .settings import check_epochs_left, check_settings, resolve_epochs
 from .training import Training
 from .utils.checks import check_number
@@ -44,6 +44,8 @@ class BaseGAN(callbacks.CallbackSupport, FeatureExtraction, BaseEstimator, metac
     _critics: ClassVar[tuple[str, ...]] = ("discriminator",)
     # Where a role's network is kept, if not in the attribute "<role>_".
     _kept_in: ClassVar[Mapping[str, str]] = {}
+    _networks: ClassVar[tuple[str, ...]] = ()  # the roles that a fit may leave networks of
+    _holds: ClassVar[Mapping[str, Any]] = FITTED  # what else it may leave, and of what kind
 
     # ---------------------------------------------------------------- hooks of a method
 

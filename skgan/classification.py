@@ -1,6 +1,6 @@
 """What an estimator that trains on labels can do besides: it is a scikit-learn classifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
 from torch import Tensor
 
+from .utils.kinds import array
 from .utils.labels import UNLABELLED, check_label_types, classes_among
 
 
@@ -21,6 +22,7 @@ class ClassificationMixin(ClassifierMixin):
     """
 
     _needs_labels: ClassVar[bool] = False
+    _holds: ClassVar[Mapping[str, Any]] = {"classes_": array("biufUO")}
 
     # Of BaseGAN, beside which this stands.
     _apply: Callable[..., Any]

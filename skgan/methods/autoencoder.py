@@ -155,6 +155,7 @@ class AutoencoderFeatures(ReconstructionMixin, BaseGAN):
     (1797, 256)
     """
 
+    _networks = ("generator", "encoder")
     _critics: ClassVar[tuple[str, ...]] = ()
 
     def __init__(

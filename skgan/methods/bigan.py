@@ -179,6 +179,8 @@ class BiGANEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
     ((1797, 256), (1797, 64))
     """
 
+    _networks = ("generator", "encoder", "discriminator")
+
     def __init__(
         self, *,
         image_shape=None, data_format="auto", value_range="auto",

@@ -173,6 +173,8 @@ class DCGANDiscriminatorFeatures(DensityRatioMixin, BaseGAN):
     (1797, 768)
     """
 
+    _networks = ("generator", "discriminator")
+
     def __init__(
         self, *,
         image_shape=None, data_format="auto", value_range="auto",

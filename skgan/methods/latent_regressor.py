@@ -164,6 +164,8 @@ class LatentRegressorEncoder(ReconstructionMixin, DensityRatioMixin, BaseGAN):
     (1797, 256)
     """
 
+    _networks = ("generator", "encoder", "discriminator")
+
     def __init__(
         self, *,
         image_shape=None, data_format="auto", value_range="auto",

@@ -175,6 +175,7 @@ class MGANExtractor(DensityRatioMixin, BaseGAN):
     (5, 64)
     """
 
+    _networks = ("generator", "trunk", "discriminator", "classifier")
     _kept_in = {"discriminator": "_discriminator_branch_", "classifier": "_classifier_branch_"}
 
     def __init__(

@@ -143,6 +143,7 @@ class SupervisedFeatures(ClassificationMixin, BaseGAN):
     (1797, 256)
     """
 
+    _networks = ("classifier",)
     _critics: ClassVar[tuple[str, ...]] = ()
     _needs_labels: ClassVar[bool] = True
 
