@@ -248,7 +248,7 @@ def read(path: str | os.PathLike[str], classes: Mapping[str, type]) -> Any:
         _check_document(document, has_digest, classes)
         if document["format_version"] == 1:
             _check_tensors(document["tensors"], tensors)
-            _drop_training(os.fspath(path), document)
+            _drop_what_was(os.fspath(path), document["state"])
         return _make(classes[document["class"]], document, tensors)
     except _UnreadableError as error:
         raise ValueError(f"{os.fspath(path)} {error}") from error
@@ -256,7 +256,8 @@ def read(path: str | os.PathLike[str], classes: Mapping[str, type]) -> Any:
             ValueError) as error:  # fmt: skip
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
-            f"{os.fspath(path)} is damaged ({reason}): copy it anew, or save the estimator again."
+            f"{os.fspath(path)} is damaged or made up ({reason}): copy it anew, or save the "
+            "estimator again."
         ) from error
 
 
@@ -303,7 +304,7 @@ def _check_document(
         )
     parameters, known = document["parameters"], classes[name]().get_params(deep=False)
     for old, new in RENAMED.items():
-        if old in parameters and old not in known and new in known:
+        if old in parameters and old not in known and new in known and new not in parameters:
             parameters[new] = parameters.pop(old)
     if unknown := parameters.keys() - known.keys():
         raise _UnreadableError(
@@ -325,8 +326,10 @@ def _check_tensors(described: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
             )
 
 
-def _drop_training(path: str, document: dict[str, Any]) -> None:
-    if document["state"].pop("_training", None) is not None:
+def _drop_what_was(path: str, state: dict[str, Any]) -> None:
+    """Take out of a state of format 1 what is no longer read."""
+    state.pop("n_features_out_", None)  # is computed by now
+    if state.pop("_training", None) is not None:
         warnings.warn(
             f"{path} is of an earlier skgan, whose state of training is in PyTorch's format and is "
             "no longer opened: the estimator can be used, but its training cannot go on; fit will "

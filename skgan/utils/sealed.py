@@ -62,7 +62,11 @@ def verified(source: Source) -> tuple[dict[str, Any], dict[str, Tensor], bool]:
     """
     document, tensors = _open(source)
     given = document.pop(DIGEST, None)
-    if given is not None and given != _digest(document, tensors):
+    try:
+        right = given is None or given == _digest(document, tensors)
+    except RecursionError as error:
+        raise ValueError("its document is nested too deeply") from error
+    if not right:
         raise ValueError("its contents are not those that its digest was computed from")
     return document, tensors, given is not None
 
