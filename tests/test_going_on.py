@@ -1,8 +1,8 @@
 """Interrupted and continued training: checkpoints, warm start, partial_fit, Ctrl-C."""
 
 import functools
-import os
 import importlib.util
+import os
 import random
 import shutil
 import signal
