@@ -1,6 +1,6 @@
 """What makes an estimator that trains on labels a scikit-learn classifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +10,7 @@ from sklearn.utils import assert_all_finite, check_consistent_length, column_or_
 from torch import Tensor
 
 from .utils.docs import X_AS_IN_FIT, completed_by
+from .utils.kinds import array
 from .utils.labels import UNLABELLED, check_label_types, classes_among
 
 
@@ -22,6 +23,7 @@ class ClassificationMixin(ClassifierMixin):
     """
 
     _needs_labels: ClassVar[bool] = False
+    _holds: ClassVar[Mapping[str, Any]] = {"classes_": array("biufUO")}
 
     # Defined by BaseGAN.
     _apply: Callable[..., Any]

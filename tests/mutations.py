@@ -225,6 +225,35 @@ def phases_with_their_taps_unreversed():
     Packed.phases = unreversed
 
 
+def digests_not_compared():
+    from skgan.utils import sealed
+
+    sealed._digest = lambda document, tensors: document.get("sha256", "")
+    json = sealed.json
+
+    class Forgetful:
+        dumps = json.dumps
+
+        @staticmethod
+        def loads(text, **hooks):
+            found = json.loads(text, **hooks)
+            return found | {"sha256": ""} if hooks and isinstance(found, dict) else found
+
+    sealed.json = Forgetful
+
+
+def slots_not_compared():
+    from skgan.engine import states
+
+    states._check_slots = lambda name, slots, expected: None
+
+
+def attributes_not_compared():
+    from skgan import persistence
+
+    persistence.check_declared = lambda declared, values: None
+
+
 def pytest_configure(config):
     name = os.environ.get("SKGAN_MUTATION")
     if name:

@@ -14,6 +14,7 @@ CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.
 SUPERVISED, MGAN = "tests/methods/test_supervised.py", "tests/methods/test_mgan.py"
 BIGAN, PRODUCTS = "tests/methods/test_bigan.py", "tests/nn/test_conv.py"
 AUTOENCODER = "tests/methods/test_autoencoder.py"
+CRAFTED = "tests/test_crafted.py"
 REGRESSOR = "tests/methods/test_latent_regressor.py"
 # mutation -> the test that must notice
 NOTICED_BY = {
@@ -48,6 +49,9 @@ NOTICED_BY = {
     "weights_cast_once_and_for_all": f"{PRODUCTS}::test_a_moved_weight_is_cast_anew",
     "phases_with_their_taps_unreversed":
         f"{PRODUCTS}::test_values_and_gradients_are_those_of_the_stock_layers",
+    "digests_not_compared": f"{CRAFTED}::test_a_flipped_bit_in_a_weight_is_noticed",
+    "slots_not_compared": f"{CRAFTED}::test_slots_that_do_not_fit_are_refused",
+    "attributes_not_compared": f"{CRAFTED}::test_attributes_that_are_not_declared_are_refused",
 }  # fmt: skip
 
 
