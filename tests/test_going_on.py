@@ -706,7 +706,9 @@ def undisturbed(tmp_path_factory):
         return out["Z"]
 
 
-@pytest.mark.parametrize("moment", range(20))
+@pytest.mark.parametrize(
+    "moment", [pytest.param(m, marks=[pytest.mark.slow] * (m > 1)) for m in range(20)]
+)
 def test_killed_at_any_moment(tmp_path, undisturbed, moment):
     """SIGKILL, then resume: equal bit for bit, with the remaining steps only."""
     delay = random.Random(moment).uniform(0, 0.8)
