@@ -21,7 +21,7 @@ from .engine.identity import identity
 from .engine.loop import n_batches
 from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
-from .nn import joined
+from .nn import joined, with_trunk
 from .nn.extractors import Extractor
 from .parameters import (
     CheckpointParameters,
@@ -256,7 +256,7 @@ class BaseGAN(
         """The fitted networks by role, as they are kept and trained."""
         check_is_fitted(self)
         settings.check_use(self)
-        return {role: getattr(self, self._place(role)) for role in self._roles}
+        return with_trunk({role: getattr(self, self._place(role)) for role in self._roles})
 
     def _nets(self) -> SimpleNamespace:
         """The fitted networks by role, from samples to their output."""

@@ -5,7 +5,7 @@ from .extractors import EncoderFeatures, PooledTaps
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .specs import DCGANSpec, MLPSpec, build_network
-from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined
+from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined, with_trunk
 
 # The classes by name from which a saved fit may be rebuilt.
 NETWORKS = {
@@ -27,4 +27,5 @@ __all__ = [
     "build_heads",
     "build_network",
     "joined",
+    "with_trunk",
 ]

@@ -213,6 +213,18 @@ class UserJoined(_OnTrunk, nn.Module):
         return self.parts[1].features(self.parts[0](x))
 
 
+def with_trunk(nets: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """The networks by role; those of an earlier skgan, which kept no empty trunk, have one again."""
+    branches = [net for net in nets.values() if isinstance(net, Branch)]
+    if "trunk" in nets or not branches:
+        return nets
+    shared = {k: v for k, v in branches[0].recipe.items() if k not in ("n_outputs", "kind")}
+    with torch.device("meta"):
+        trunk = SharedLayers(**shared).eval()
+    before = {role: net for role, net in nets.items() if net not in branches}
+    return before | {"trunk": trunk} | nets
+
+
 def joined(nets: Mapping[str, nn.Module]) -> dict[str, Any]:
     """The networks by role, with every branch replaced by one network of trunk and branch."""
     whole: dict[str, Any] = dict(nets)

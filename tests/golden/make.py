@@ -78,6 +78,12 @@ def mgan():
     return _small("MGANExtractor", DCGANSpec(2, feature_dim=4), n_generators=2, n_shared_layers=1)
 
 
+def apart():
+    """The same two heads with no layer in common."""
+    spec = DCGANSpec(2, feature_dim=4)
+    return _small("MGANExtractor", spec, n_generators=2, n_shared_layers=0, extractor="both")
+
+
 def supervised():
     """Labels that are words."""
     return _small("SupervisedFeatures", DCGANSpec(2))
@@ -98,7 +104,7 @@ def _small(name, spec, **settings):
     return cls(**(given | settings)).fit(X, y), X[:6], y[:6]
 
 
-KINDS = (images, table, steps, bigan, regressor, autoencoder, mgan, supervised, warm)
+KINDS = (images, table, steps, bigan, regressor, autoencoder, mgan, apart, supervised, warm)
 
 
 def checkpointed(folder):
