@@ -80,6 +80,8 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
         for mean, weights in zip(players.ema[role], means, strict=bool(players.ema[role])):
             mean.copy_(weights.detach())
     for seat, saved in state["optimizers"].items():
+        if not saved:  # it begins anew, or has nothing to move
+            continue
         optimizer, weights = players.optimizer(seat), players.parameters[role_of(seat)]
         groups = optimizer.state_dict()["param_groups"]  # rates are set by the loop
         slots = {i: _laid_out(weights[i], slots) for i, slots in saved.items()}

@@ -214,7 +214,7 @@ class UserJoined(_OnTrunk, nn.Module):
 
 
 def with_trunk(nets: dict[str, nn.Module]) -> dict[str, nn.Module]:
-    """The networks by role; those of an earlier skgan, which kept no empty trunk, have one again."""
+    """The networks by role; those of an earlier skgan, without an empty trunk, get one again."""
     branches = [net for net in nets.values() if isinstance(net, Branch)]
     if "trunk" in nets or not branches:
         return nets
