@@ -80,7 +80,8 @@ def _check_optimizers(
     parameters: Mapping[str, list[Tensor]], seats: Mapping[str, Any], optimizer: str
 ) -> None:
     known = {f"{role}+{i}" if i else role for role in parameters for i in range(len(seats))}
-    if not parameters.keys() <= seats.keys() <= known:
+    moved = {role for role, weights in parameters.items() if weights}  # a trunk may be empty
+    if not moved <= seats.keys() <= known:
         raise _other("optimizers", f"of {list(seats)}", f"of {list(parameters)}")
     for seat, saved in seats.items():
         weights = parameters[role_of(seat)]
