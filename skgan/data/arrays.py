@@ -4,7 +4,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..utils.checks import check_choice, check_finite, check_number
+from ..utils.kinds import Kind, array, is_number, tuple_of
 from .sources import LazyImages, read_ahead
 
 SMALLEST_SIDE = 8  # pixels
@@ -123,6 +124,33 @@ class DataFormat:
                 UserWarning,
                 stacklevel=4,
             )
+
+
+_SIDES, _NUMBERS = tuple_of(1, 2, 3), array("f")
+_DTYPE = Kind("a type of numbers", lambda v: type(v) is str and np.dtype(v).kind in "biuf")
+
+
+def _is_sound(form: Any) -> bool:
+    """Whether it is a format whose fields are of their kinds and go together."""
+    if type(form) is not DataFormat or vars(form).keys() != {f.name for f in fields(form)}:
+        return False
+    _SIDES.check("_format.row_shape", form.row_shape)
+    _DTYPE.check("_format.dtype", form.dtype)
+    bounds = form.low, form.high
+    good = all(map(is_number, bounds)) and -math.inf < form.low < form.high < math.inf
+    good = good and isinstance(form.channels_last, (bool, np.bool_))
+    if form.image_shape is not None:
+        tuple_of(3).check("_format.image_shape", form.image_shape)
+        same = math.prod(form.image_shape) == math.prod(form.row_shape)
+        return good and same and form.mean is None and form.scale is None
+    mean, scale = np.asarray(form.mean), np.asarray(form.scale)
+    for name, moments in (("mean", mean), ("scale", scale)):
+        _NUMBERS.check(f"_format.{name}", getattr(form, name))
+        good = good and moments.shape == form.row_shape and moments.dtype == np.float64
+    return good and bool(np.isfinite(mean).all() and np.all(scale > 0))
+
+
+FORMAT = Kind("a DataFormat whose fields go together", _is_sound)
 
 
 class ArraySource:

@@ -87,6 +87,7 @@ class ContrastiveDiscriminatorFeatures(
     layers: Any = -1
     pool_grid: int | None = None
 
+    _networks = ("generator", "trunk", "discriminator", "projection", "fake_projection")
     discriminator_ = WholeNetwork("The trunk with the discriminator's head: samples -> (n,).")
 
     def _check(self):

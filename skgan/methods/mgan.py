@@ -119,6 +119,8 @@ class MGANExtractor(
     discriminator_ = WholeNetwork("The discriminator: samples -> logits (n,).")
     classifier_ = WholeNetwork("The classifier: samples -> scores (n, n_generators).")
 
+    _networks = ("generator", "trunk", "discriminator", "classifier")
+
     def _check(self):
         check_number("n_generators", self.n_generators, low=1, integer=True)
         for name in ("beta", "classifier_weight"):
