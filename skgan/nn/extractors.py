@@ -27,12 +27,13 @@ class ModuleTaps(nn.Module):
     """Taps for any module: the outputs of its activations, of its norms, or of its linear layers.
 
     Linear layers here include convolutions. The one that runs last returns the logit (or code): it
-    is not a feature, nor is anything after it.
+    is not a feature, nor is anything after it. A network with a `body` (a trunk) has a head besides.
     """
 
     def __init__(self, net: nn.Module):
         super().__init__()
-        self.net = net
+        self.net = getattr(net, "body", net)
+        self.ends_in_head = self.net is net
 
     def taps(self, x: Tensor, tap: str = "activation", n_layers: int | None = None) -> list[Tensor]:
         """The outputs of the layers of this kind, in the order in which they are computed."""
@@ -46,7 +47,7 @@ class ModuleTaps(nn.Module):
 
         ran = run_watched(self.net, x, (*kinds, *_LINEAR_MAPS), look)
         linear = [i for i, (is_linear, _) in enumerate(ran) if is_linear]
-        before_head = ran[: linear[-1]] if linear else ran
+        before_head = ran[: linear[-1]] if linear and self.ends_in_head else ran
         return [output for _, output in before_head if output is not None][:n_layers]
 
     def each_tap(self, *args, **kwargs) -> Iterator[Tensor]:

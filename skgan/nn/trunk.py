@@ -39,8 +39,8 @@ class Head:
     n_outputs : int or None
         None for a logit.
     n_hidden : int or None
-        Units of a hidden layer, with LeakyReLU(0.1), before that layer. None: d for an embedding, no
-        hidden layer for the other kinds.
+        Units of a hidden layer, with LeakyReLU(0.1), before that layer. None: d for an embedding,
+        no hidden layer for the other kinds.
     """
 
     kind: str = "logit"
@@ -214,6 +214,11 @@ class UserJoined(_OnTrunk, nn.Module):
         self.parts = (trunk, branch)
         self.layers = nn.ModuleList([trunk.net, branch.net, branch.head])
         self.head = branch.head
+
+    @property
+    def body(self) -> nn.Module:
+        """The layers below the head."""
+        return nn.Sequential(self.parts[0], self.parts[1].net)
 
     def features(self, x: Tensor) -> Tensor:
         return self.parts[1].features(self.parts[0](x))

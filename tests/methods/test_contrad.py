@@ -173,6 +173,18 @@ def test_few_labels_are_worth_more_on_its_features_than_on_an_untrained_trunk():
     assert min(trained) > max(untrained) + 0.03, (untrained, trained)
 
 
+def test_features_are_those_of_the_users_own_trunk_and_not_of_a_head(digits):
+    trunk = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 5), nn.ReLU())
+    est = ContrastiveDiscriminatorFeatures(
+        image_shape=(8, 8), discriminator=trunk, generator=DCGANSpec(4), n_epochs=1, random_state=0
+    ).fit(digits[0])
+    features = est.transform(digits[0])
+    assert features.shape == (300, 5)
+    with torch.no_grad():
+        expected = est.trunk_(est._format.encode(digits[0]))
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
 def test_bad_values_are_named(digits):
     for settings, message in (
         ({"augment": None}, "augment=None leaves nothing to learn"),
