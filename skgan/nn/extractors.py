@@ -27,7 +27,8 @@ class ModuleTaps(nn.Module):
     """Taps for any module: the outputs of its activations, of its norms, or of its linear layers.
 
     Linear layers here include convolutions. The one that runs last returns the logit (or code): it
-    is not a feature, nor is anything after it. A network with a `body` (a trunk) has a head besides.
+    is not a feature, nor is anything after it. Of a network with a `body` that is all layers below
+    its head, whatever they are.
     """
 
     def __init__(self, net: nn.Module):
