@@ -3,7 +3,6 @@
 Decoding makes nothing but these. Nothing is imported or evaluated because a document says so.
 """
 
-import dataclasses
 import functools
 import math
 import reprlib
@@ -29,7 +28,8 @@ class Encoder:
     Parameters
     ----------
     objects : dict of type, by name
-        Classes whose objects are made anew from the arguments of their constructors.
+        Classes whose objects are made anew from the arguments of their constructors: estimators,
+        from their parameters, and dataclasses.
     """
 
     def __init__(self, objects: Objects):
@@ -68,7 +68,8 @@ class Encoder:
         if isinstance(value, Path):
             return {TAG: "path", "value": str(value)}
         if self.objects.get(kind.__name__) is kind:
-            parts = {k: self.encode(f"{name}__{k}", v) for k, v in _parts(value).items()}
+            made_of = value.get_params(deep=False) if hasattr(value, "get_params") else vars(value)
+            parts = {k: self.encode(f"{name}__{k}", v) for k, v in made_of.items()}
             return {TAG: "object", "class": kind.__name__, "parts": parts}
         raise _refusal(name, value)
 
@@ -96,13 +97,6 @@ class Encoder:
         native = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
         self.tensors[name] = torch.from_numpy(native)
         return {TAG: "array", "tensor": name}
-
-
-def _parts(value: Any) -> dict[str, Any]:
-    """The arguments that make an object of a listed class anew."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    return value.get_params(deep=False)
 
 
 def shown(value: Any) -> str:
