@@ -34,14 +34,12 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
         "ema": {role: _cpu(dict(enumerate(mean))) for role, mean in players.ema.items()},
         "optimizer": kind_of_optimizer(players),
         "optimizers": {
-            role: {
-                i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()
-            }
+            role: {i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()}
             for role, optimizer in players.optimizers.items()
         },
         "n_updates": dict(players.n_updates),
         "n_steps": players.n_steps,
-    }  # fmt: skip
+    }
 
 
 def from_networks(
@@ -196,8 +194,8 @@ class Checkpoints:
         pattern = f"{self.identity['estimator']}-*/epoch-*"
         if earlier := _newest_first(self.root, pattern, SUFFIX_BEFORE):
             return (
-                f" ({earlier[0]} is of an earlier skgan, in PyTorch's format, which this one does not "
-                "open: remove it, or continue with the skgan that wrote it)"
+                f" ({earlier[0]} is of an earlier skgan, in PyTorch's format, which this one does "
+                "not open: remove it, or continue with the skgan that wrote it)"
             )
         for path in _newest_first(self.root, "*/epoch-*"):
             found = _read(path)

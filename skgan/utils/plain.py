@@ -62,7 +62,10 @@ class Encoder:
             self.tensors[name] = value
             return {TAG: "tensor", "tensor": name}
         if isinstance(value, np.generic):
-            return self._scalar(name, value)
+            dtype = "str" if isinstance(value, np.str_) else value.dtype.name
+            if dtype not in SCALARS:
+                raise _refusal(name, value)
+            return {TAG: "scalar", "dtype": dtype, "value": self.encode(name, value.item())}
         if kind is torch.device:
             return {TAG: "device", "value": str(value)}
         if isinstance(value, Path):
@@ -79,12 +82,6 @@ class Encoder:
             return dict(pairs)
         items = [[self.encode(f"a key of {name}", k), v] for k, v in pairs]
         return {TAG: "dict", "items": items}
-
-    def _scalar(self, name: str, value: np.generic) -> dict[str, Any]:
-        dtype = "str" if isinstance(value, np.str_) else value.dtype.name
-        if dtype not in SCALARS:
-            raise _refusal(name, value)
-        return {TAG: "scalar", "dtype": dtype, "value": self.encode(name, value.item())}
 
     def _array(self, name: str, value: np.ndarray) -> dict[str, Any]:
         if value.dtype.kind in "OU" and value.ndim == 1 and all(isinstance(v, str) for v in value):
