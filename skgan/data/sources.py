@@ -115,8 +115,7 @@ class LazyImages:
         """
         _refuse_one_path("X", X)
         if isinstance(X, Dataset):
-            is_array = hasattr(X, "shape") or hasattr(X, "__array__")
-            return X if is_array else cls(X)
+            return X if hasattr(X, "shape") or hasattr(X, "__array__") else cls(X)
         packages = {c.__module__.split(".")[0] for c in type(X).__mro__}
         if packages & LAZY_PACKAGES and _is_array(X) and len(X.shape) > 1:
             return cls(X)
