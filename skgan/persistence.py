@@ -39,7 +39,7 @@ from .nn.init import lay_out
 from .utils import kinds, plain
 from .utils.files import write_atomically
 from .utils.modules import copied
-from .utils.sealed import ERRORS, ForeignError, seal, unseal
+from .utils.sealed import ERRORS, ForeignError, seal, unseal, verified
 from .version import __version__
 
 __all__ = ["FITTED", "pack_state", "read", "seal", "unpack_state", "unseal", "write"]
@@ -230,7 +230,7 @@ def read(path: str | os.PathLike[str], classes: Mapping[str, type]) -> Any:
     """
     content = Path(path).read_bytes()  # Python's own errors for files that are missing
     try:
-        document, tensors = unseal(content)
+        document, tensors = verified(content)
         _check_document(document, classes)
         if document["format_version"] == 1:
             _update_format_1(os.fspath(path), document, tensors)

@@ -124,7 +124,7 @@ def decode(content: bytes) -> State:
     ValueError
         For bytes that `encode` has not written, or that have been damaged since.
     """
-    document, tensors = sealed.unseal(content)
+    document, tensors = sealed.verified(content)
     if document.keys() != {"format", "content"}:
         raise ValueError("it holds no training state")
     if document["format"] != FORMAT:

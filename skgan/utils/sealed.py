@@ -19,6 +19,8 @@ from torch import Tensor
 
 KEY = "skgan"  # of the document, in the metadata of a safetensors file
 DIGEST = "sha256"  # in the document
+Source = str | os.PathLike[str] | bytes
+Contents = tuple[dict[str, Any], dict[str, Tensor]]
 # What reading contents of anyone's making may raise.
 ERRORS = ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
 
@@ -34,15 +36,31 @@ def seal(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
     return save(tensors, {KEY: json.dumps(whole)})
 
 
-def unseal(source: str | os.PathLike[str] | bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The document and the tensors of a file or of its content, if the digest is right.
+def unseal(source: Source) -> Contents:
+    """The document and the tensors of a file or of its content, without judging them.
 
     Raises
     ------
     ValueError
-        If there is no document in it, a ForeignError; if the document is no proper JSON; or if the
-        contents are not those that the digest was computed from.
+        If there is no document in it: a ForeignError, or another one if it is no proper JSON.
     """
+    document, tensors = _open(source)
+    document.pop(DIGEST, None)
+    return document, tensors
+
+
+def verified(source: Source) -> Contents:
+    """As `unseal`; and a ValueError if the contents are not those that the digest is of."""
+    document, tensors = _open(source)
+    given = document.pop(DIGEST, None)
+    if given is None and document.get("format_version") != 1:  # which had none
+        raise ValueError("its digest is gone")
+    if given is not None and given != _digest(document, tensors):
+        raise ValueError("its contents are not those that its digest was computed from")
+    return document, tensors
+
+
+def _open(source: Source) -> Contents:
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
         tensors = load(content)  # has looked at the header before Python reads it below
@@ -54,15 +72,11 @@ def unseal(source: str | os.PathLike[str] | bytes) -> tuple[dict[str, Any], dict
         raise ForeignError("is a safetensors file that skgan has not written")
     try:
         document = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse)
-        if not isinstance(document, dict):
-            raise ValueError(f"its document is a {type(document).__name__}")
-        given = document.pop(DIGEST, None)
-        if given is None and document.get("format_version") != 1:  # which had none
-            raise ValueError("its digest is gone")
-        if given is not None and given != _digest(document, tensors):
-            raise ValueError("its contents are not those that its digest was computed from")
+        json.dumps(document)  # as the digest is computed
     except RecursionError as error:
         raise ValueError("its document is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"its document is a {type(document).__name__}")
     return document, tensors
 
 
