@@ -669,7 +669,7 @@ def test_unseal_reads_without_judging(gan, path):
     write(path, gan)
     content = path.read_bytes()
     document, tensors = unseal(path)
-    damaged = content.replace(rb'\"n_steps_\": ', rb'\"n_steps_\":1', 1)
+    damaged = content.replace(rb"\"n_steps_\": ", rb"\"n_steps_\":1", 1)
     assert damaged != content and len(damaged) == len(content)
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match="digest"):

@@ -10,6 +10,7 @@ SECTIONS = "Parameters|Attributes|Returns|Yields|Raises|Warns|See Also|Notes|Ref
 HEADING = re.compile(rf"^({SECTIONS})\n-+\n", re.MULTILINE)
 
 X_AS_IN_FIT = "Parameters\n----------\nX : array-like, as in `fit`"
+A_SCORE_EACH = f"{X_AS_IN_FIT}\n\nReturns\n-------\nndarray of shape (n,), float32"
 
 
 def completed_by(shared: str) -> Callable[[F], F]:
