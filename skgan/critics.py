@@ -18,7 +18,7 @@ from torch import Tensor
 from .engine.losses import Terms
 from .engine.runtime import full_precision
 from .nn.augment import augmented, policy_of
-from .parameters import Checked, check_rate
+from .parameters import Checked
 from .penalties import Inputs, zero_centred_penalty
 from .utils.checks import check_choice, check_number
 from .utils.parameters import parameter, parameters
@@ -101,7 +101,6 @@ class CriticParameters(Checked):
             )
         check_number("r1_every", self.r1_every, low=1, integer=True)
         policy_of(self.augment, (1, 1, 1))  # raises for names that it does not know
-        check_rate("discriminator_lr", self.discriminator_lr)
         super()._check()
 
     def _own_terms(self, D: Any, batch: Any, real: Inputs, generated: Inputs) -> dict[str, Tensor]:

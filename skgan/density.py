@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .parameters import Checked
 from .utils.checks import check_number
+from .utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from .utils.parameters import parameters
 
 
@@ -63,29 +64,18 @@ class DensityRatioMixin(Checked):
         """D's logit of samples, (n,) or (n, 1)."""
         raise NotImplementedError
 
+    @completed_by(A_SCORE_EACH)
     def score_samples(self, X):
-        """D's logit of every sample: large where D takes it for real.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
-        """
+        """D's logit of every sample: large where D takes it for real."""
         return self._apply(lambda nets: lambda x: self._logits(nets, x).flatten(), X)
 
     @available_if(_estimates_a_ratio)
+    @completed_by(X_AS_IN_FIT)
     def density_ratio(self, X):
         """alpha(x) = p_g(x) / p_r(x), as the discriminator estimates it: exp(-logit).
 
         Mao et al. 2019, corollary 1; in games on pairs (x, E(x)), that of the pairs. Only for
         losses whose logit is a log ratio: not for hinge, least squares or Wasserstein.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Returns
         -------

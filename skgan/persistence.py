@@ -36,23 +36,10 @@ from torch import Tensor, nn
 from .data.arrays import FORMAT, DataFormat
 from .nn import NETWORKS, DCGANSpec, MLPSpec
 from .nn.init import lay_out
-from .utils import plain
+from .utils import kinds, plain
 from .utils.files import write_atomically
-from .utils.kinds import (
-    ROWS,
-    Kind,
-    array,
-    check_declared,
-    count,
-    declared_by,
-    each,
-    is_setting,
-    looks,
-    one_of,
-    tuple_of,
-)  # fmt: skip
 from .utils.modules import copied
-from .utils.sealed import ForeignError, UnopenableError, seal, unseal, verified
+from .utils.sealed import ERRORS, ForeignError, seal, unseal, verified
 from .version import __version__
 
 __all__ = ["FITTED", "pack_state", "read", "seal", "unpack_state", "unseal", "write"]
@@ -64,23 +51,26 @@ RENAMED = {"n_generator": "generator_steps"}
 OBJECTS: dict[str, type] = {c.__name__: c for c in (DataFormat, DCGANSpec, MLPSpec)}
 # scikit-learn's callbacks: live objects, put there for the length of a fit or by the user.
 LEFT_OUT = ("_skl_callbacks", "_callback_", "_parent_callback_")
+_SETTINGS = kinds.each(dict, "plain settings", kinds.is_setting)
+# What builds a network of `NETWORKS`.
+_ARGUMENTS = kinds.each(dict, "plain settings", lambda v: kinds.is_setting(v) or _SETTINGS.holds(v))
 # What the fit of every estimator may leave, besides networks.
-FITTED: dict[str, Kind] = {
-    "n_features_in_": count(1),
-    "feature_names_in_": array("O"),
-    "input_shape_": tuple_of(1, 3),
-    "history_": ROWS,
-    "n_epochs_": count(),
-    "n_steps_": count(),
-    "n_threads_": count(1),
-    "precision_": one_of("float32", "bfloat16"),
+FITTED: dict[str, kinds.Kind] = {
+    "n_features_in_": kinds.count(1),
+    "feature_names_in_": kinds.array("O"),
+    "input_shape_": kinds.tuple_of(1, 3),
+    "history_": kinds.ROWS,
+    "n_epochs_": kinds.count(),
+    "n_steps_": kinds.count(),
+    "n_threads_": kinds.count(1),
+    "precision_": kinds.one_of("float32", "bfloat16"),
     "_format": FORMAT,
-    "_shaped_by": each(dict, "plain settings", is_setting),
-    "_roles": each(tuple, "names", lambda role: type(role) is str),
-    "_seed": count(),
-    "_n_rows_measured": count(),
-    "_training": Kind("bytes, or None", lambda v: v is None or type(v) is bytes),
-    "_sklearn_output_config": each(
+    "_shaped_by": _SETTINGS,
+    "_roles": kinds.each(tuple, "names", lambda role: type(role) is str),
+    "_seed": kinds.count(),
+    "_n_rows_measured": kinds.count(),
+    "_training": kinds.Kind("bytes, or None", lambda v: v is None or type(v) is bytes),
+    "_sklearn_output_config": kinds.each(
         dict, "containers", lambda v: v in ("default", "pandas", "polars")
     ),
 }
@@ -99,34 +89,30 @@ def _rebuild(name: str, arguments: dict[str, Any], weights: Mapping[str, Tensor]
         raise ValueError(f"n_generators={n_generators} with {len(weights)} tensors")
     with torch.device("meta"):  # nothing is allocated until all sizes are compared
         net = NETWORKS[name](**arguments).float()
-    expected, found = looks(net.state_dict()), looks(weights)
-    for key in {**expected, **found}:
-        if expected.get(key) != found.get(key):
-            raise ValueError(
-                f"tensor {key!r} of a {name} should be {expected.get(key, 'absent')}, but is "
-                f"{found.get(key, 'absent')}"
-            )
+    _check_tensors(f" of a {name}", kinds.looks(net.state_dict()), kinds.looks(weights))
     net.load_state_dict(weights, assign=True)
     return lay_out(net).eval()
 
 
-def _is_argument(value: Any) -> bool:
-    return is_setting(value) or (type(value) is dict and all(map(is_setting, value.values())))
-
-
-_ARGUMENTS = each(dict, "plain settings", _is_argument)
+def _check_tensors(of: str, expected: dict[str, Any], found: dict[str, Any]) -> None:
+    for key in {**expected, **found}:
+        if expected.get(key) != found.get(key):
+            raise ValueError(
+                f"tensor {key!r}{of} should be {expected.get(key, 'absent')}, but is "
+                f"{found.get(key, 'absent')}"
+            )
 
 
 def _is_ours(net: nn.Module) -> bool:
-    """Whether a recipe can rebuild it; a subclass or a module that a user brought has none."""
+    """Whether a recipe can rebuild it; a subclass or a user-supplied module has none."""
     return NETWORKS.get(type(net).__name__) is type(net)
 
 
 def pack(net: nn.Module) -> dict[str, Any]:
     """A network as a dict: how to build it, and its weights on the CPU as safetensors bytes.
 
-    A module that a user brought has no recipe of ours: it goes along whole, on the CPU. One that
-    PyTorch cannot pickle, since its weights are parametrised, is made by its callable again.
+    A user-supplied module has no recipe of ours: it goes along whole, on the CPU. One that PyTorch
+    cannot pickle, since its weights are parametrised, is made by its callable again.
     """
     if not _is_ours(net):
         if not hasattr(net, "made_by"):
@@ -240,20 +226,24 @@ def read(path: str | os.PathLike[str], classes: Mapping[str, type]) -> Any:
     Warns
     -----
     UserWarning
-        If it is of format 1 and training was to go on from it: that state is dropped.
+        If it is of format 1 and training was to continue from it: that state is dropped.
     """
     content = Path(path).read_bytes()  # Python's own errors for files that are missing
     try:
-        document, tensors, has_digest = _open(content)
-        _check_document(document, has_digest, classes)
+        document, tensors = verified(content)
+        _check_document(document, classes)
         if document["format_version"] == 1:
-            _check_tensors(document["tensors"], tensors)
-            _drop_what_was(os.fspath(path), document["state"])
+            _update_format_1(os.fspath(path), document, tensors)
         return _make(classes[document["class"]], document, tensors)
+    except ForeignError as error:
+        raise ValueError(
+            f"{os.fspath(path)} {error}: load opens nothing that skgan's save has not written. "
+            "Bare weights are opened by safetensors.torch.load_file, pickles and joblib files by "
+            "pickle.load and joblib.load."
+        ) from error
     except _UnreadableError as error:
         raise ValueError(f"{os.fspath(path)} {error}") from error
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError,
-            ValueError) as error:  # fmt: skip
+    except ERRORS as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(
             f"{os.fspath(path)} is damaged or made up ({reason}): copy it anew, or save the "
@@ -265,24 +255,7 @@ class _UnreadableError(Exception):
     """Why a file cannot be read, and the fix; what follows its path in the message."""
 
 
-def _open(content: bytes) -> tuple[dict[str, Any], dict[str, Tensor], bool]:
-    try:
-        return verified(content)
-    except ForeignError as error:
-        raise _UnreadableError(
-            "is a safetensors file that skgan's save has not written: load bare weights with "
-            "safetensors.torch.load_file, into a module of your own."
-        ) from error
-    except UnopenableError as error:
-        raise _UnreadableError(
-            f"{error}: load opens what save has written; pickles and joblib files are opened by "
-            "pickle.load and joblib.load."
-        ) from error
-
-
-def _check_document(
-    document: dict[str, Any], has_digest: bool, classes: Mapping[str, type]
-) -> None:
+def _check_document(document: dict[str, Any], classes: Mapping[str, type]) -> None:
     # The first two keys, and what the digest is of, stay what they are in every later format.
     version = document["format_version"]
     writer, here = f"skgan {document['versions']['skgan']}", f"skgan {__version__}"
@@ -293,8 +266,6 @@ def _check_document(
             f"has format_version={version}, written by {writer}, but {here} reads format "
             f"versions up to {FORMAT_VERSION}: upgrade skgan."
         )
-    if version > 1 and not has_digest:
-        raise ValueError("its digest is gone")
     name = document["class"]
     if name not in classes:
         raise _UnreadableError(
@@ -313,27 +284,19 @@ def _check_document(
         )
 
 
-def _check_tensors(described: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def _update_format_1(path: str, document: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Compare the tensors with their table, and take out of the state what is no longer read."""
     found = {
         k: {"shape": list(v.shape), "dtype": str(v.dtype).removeprefix("torch.")}
         for k, v in tensors.items()
     }
-    for name in sorted(described.keys() | found.keys()):
-        if found.get(name) != described.get(name):
-            raise ValueError(
-                f"tensor {name!r} should be {described.get(name, 'absent')}, but is "
-                f"{found.get(name, 'absent')}"
-            )
-
-
-def _drop_what_was(path: str, state: dict[str, Any]) -> None:
-    """Take out of a state of format 1 what is no longer read."""
-    state.pop("n_features_out_", None)  # is computed by now
-    if state.pop("_training", None) is not None:
+    _check_tensors("", document["tensors"], found)
+    document["state"].pop("n_features_out_", None)  # is computed by now
+    if document["state"].pop("_training", None) is not None:
         warnings.warn(
             f"{path} is of an earlier skgan, whose state of training is in PyTorch's format and is "
-            "no longer opened: the estimator can be used, but its training cannot go on; fit will "
-            "start anew.",
+            "no longer opened: the estimator can be used, but its training cannot continue; fit "
+            "will start anew.",
             UserWarning,
             stacklevel=4,
         )
@@ -356,7 +319,10 @@ def _make(cls: Any, document: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
 
 def _check_fit(cls: Any, state: Any, networks: Mapping[str, Any], parameters: Any) -> None:
     """Raise a ValueError for what the class does not declare, or where parts do not fit."""
-    check_declared(declared_by(cls), state)
+    declared: dict[str, kinds.Kind] = {}
+    for above in reversed(cls.__mro__):
+        declared |= vars(above).get("_holds", {})
+    kinds.check_declared(declared, state)
     roles = state.get("_roles", ())
     if len({*roles}) != len(roles) or not {*roles} <= {*cls._networks}:
         raise ValueError(f"_roles={roles} must be among {cls._networks}, each of them once")

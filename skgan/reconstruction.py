@@ -13,6 +13,7 @@ from .nn import EncoderFeatures
 from .nn.codes import OUTPUTS
 from .parameters import EncoderParameters, LayerParameters
 from .utils.checks import check_choice
+from .utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from .utils.parameters import parameters
 
 
@@ -100,12 +101,9 @@ class ReconstructionMixin(EncoderParameters, LayerParameters):
         rows = [self._decode(nets, part.to(self._device())).float().cpu() for part in z.split(512)]
         return self._format.decode(torch.cat(rows))
 
+    @completed_by(X_AS_IN_FIT)
     def reconstruct(self, X):
         """G(E(x)): every sample by way of its code.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Returns
         -------
@@ -115,18 +113,11 @@ class ReconstructionMixin(EncoderParameters, LayerParameters):
         rows = self._apply(lambda nets: lambda x: self._decode(nets, self._encode(nets, x)), X)
         return self._format.decode(torch.as_tensor(rows))
 
+    @completed_by(A_SCORE_EACH)
     def score_samples(self, X):
         """Minus the mean squared error of every sample's reconstruction: low for unusual samples.
 
         In the units of the networks: images in [-1, 1], standardised columns.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
         """
 
         def score(nets):

@@ -11,7 +11,19 @@ from torch import Tensor
 from . import settings
 from .nn.codes import Prior
 from .utils.checks import check_number
+from .utils.docs import completed_by
 from .utils.seeds import stream
+
+DRAWS = """
+Parameters
+----------
+n_samples : int
+random_state : None, int or RandomState
+    Seed of the draws from the prior.
+component : None or int
+    Value of the prior's (first) categorical part in all samples: one generator of a
+    mixture, or one category. None draws it for each sample.
+"""
 
 
 class Sampling:
@@ -49,17 +61,9 @@ class Sampling:
         return torch.cat([self._decode(nets, part).float().cpu() for part in z.split(512)])
 
     @available_if(settings.has_prior)
+    @completed_by(DRAWS)
     def sample(self, n_samples=1, random_state=None, *, component=None):
         """Generated samples, in the layout, value range and (for uint8) type of the X of `fit`.
-
-        Parameters
-        ----------
-        n_samples : int
-        random_state : None, int or RandomState
-            Seed of the draws from the prior.
-        component : None or int
-            Value of the prior's (first) categorical part in all samples: one generator of a
-            mixture, or one category. None draws it for each sample.
 
         Returns
         -------
@@ -69,15 +73,9 @@ class Sampling:
         return self._format.decode(x)
 
     @available_if(settings.has_prior)
+    @completed_by(DRAWS)
     def sample_images(self, n_samples=1, random_state=None, *, component=None):
         """Generated images for display: float32 (n_samples, c, h, w) in [0, 1].
-
-        Parameters
-        ----------
-        n_samples : int
-        random_state : None, int or RandomState
-        component : None or int
-            As in `sample`.
 
         Returns
         -------

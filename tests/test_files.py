@@ -662,3 +662,20 @@ def test_the_page_runs(tmp_path, monkeypatch):
     scope = {"__name__": "__main__"}
     for block in blocks:
         exec(block.split("```")[0], scope)
+
+
+def test_unseal_reads_without_judging(gan, path):
+    """Also contents whose digest is wrong, which `read` refuses; `seal` gives them a valid one."""
+    write(path, gan)
+    content = path.read_bytes()
+    document, tensors = unseal(path)
+    damaged = content.replace(rb"\"n_steps_\": ", rb"\"n_steps_\":1", 1)
+    assert damaged != content and len(damaged) == len(content)
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="digest"):
+        read(path, CLASSES)
+    other, same = unseal(path)
+    assert other["state"]["n_steps_"] != document["state"]["n_steps_"]
+    assert same.keys() == tensors.keys()
+    path.write_bytes(seal(other, same))
+    assert read(path, CLASSES).n_steps_ == other["state"]["n_steps_"]

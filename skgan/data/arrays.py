@@ -4,7 +4,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -126,26 +126,26 @@ class DataFormat:
             )
 
 
-_SIDES, _NUMBERS = tuple_of(1, 2, 3), array("f")
 _DTYPE = Kind("a type of numbers", lambda v: type(v) is str and np.dtype(v).kind in "biuf")
 
 
 def _is_sound(form: Any) -> bool:
     """Whether it is a format whose fields are of their kinds and go together."""
-    if type(form) is not DataFormat or vars(form).keys() != {f.name for f in fields(form)}:
+    if type(form) is not DataFormat:
         return False
-    _SIDES.check("_format.row_shape", form.row_shape)
+    tuple_of(1, 2, 3).check("_format.row_shape", form.row_shape)
     _DTYPE.check("_format.dtype", form.dtype)
-    bounds = form.low, form.high
-    good = all(map(is_number, bounds)) and -math.inf < form.low < form.high < math.inf
+    good = is_number(form.low) and is_number(form.high)
+    good = good and -math.inf < form.low < form.high < math.inf
     good = good and isinstance(form.channels_last, (bool, np.bool_))
+    mean: Any = form.mean
+    scale: Any = form.scale
     if form.image_shape is not None:
         tuple_of(3).check("_format.image_shape", form.image_shape)
         same = math.prod(form.image_shape) == math.prod(form.row_shape)
-        return good and same and form.mean is None and form.scale is None
-    mean, scale = np.asarray(form.mean), np.asarray(form.scale)
+        return good and same and mean is None and scale is None
     for name, moments in (("mean", mean), ("scale", scale)):
-        _NUMBERS.check(f"_format.{name}", getattr(form, name))
+        array("f").check(f"_format.{name}", moments)
         good = good and moments.shape == form.row_shape and moments.dtype == np.float64
     return good and bool(np.isfinite(mean).all() and np.all(scale > 0))
 
@@ -186,18 +186,16 @@ class ArraySource:
 
     def fingerprint(self) -> str:
         """A digest of the shape, dtype and values of X, and of the labels."""
-        rows = self._fingerprint_of_rows()
-        if self.labels is None:
-            return rows
-        return f"{rows}, labels {hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]}"
-
-    def _fingerprint_of_rows(self) -> str:
         if isinstance(self.X, LazyImages):
-            return self.X.fingerprint()
-        digest = hashlib.sha256(f"{self.X.shape} {self.X.dtype}".encode())
-        for chunk in _chunks(self.X):
-            digest.update(np.ascontiguousarray(chunk).tobytes())
-        return digest.hexdigest()[:16]
+            found = self.X.fingerprint()
+        else:
+            digest = hashlib.sha256(f"{self.X.shape} {self.X.dtype}".encode())
+            for chunk in _chunks(self.X):
+                digest.update(chunk.tobytes())
+            found = digest.hexdigest()[:16]
+        if self.labels is None:
+            return found
+        return f"{found}, labels {hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]}"
 
 
 class Subset:
@@ -306,8 +304,7 @@ def _is_channels_last(row_shape: tuple[int, ...], data_format: str) -> bool:
 
 def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
     if not (isinstance(value_range, str) and value_range == "auto"):
-        ok = isinstance(value_range, (tuple, list)) and len(value_range) == 2
-        if not ok:
+        if not isinstance(value_range, (tuple, list)) or len(value_range) != 2:
             raise ValueError(f"value_range={value_range!r} must be 'auto' or (low, high).")
         for bound in value_range:
             check_number("value_range", bound)

@@ -14,14 +14,6 @@ from .loaders import (
 )
 
 __all__ = [
-    "load_celeba",
-    "load_cifar10",
-    "load_cifar100",
-    "load_emnist",
-    "load_fashion_mnist",
-    "load_kmnist",
-    "load_mnist",
-    "load_stl10",
-    "load_svhn",
-    "load_usps",
-]
+    "load_celeba", "load_cifar10", "load_cifar100", "load_emnist", "load_fashion_mnist",
+    "load_kmnist", "load_mnist", "load_stl10", "load_svhn", "load_usps",
+]  # fmt: skip

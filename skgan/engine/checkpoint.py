@@ -34,20 +34,18 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
         "ema": {role: _cpu(dict(enumerate(mean))) for role, mean in players.ema.items()},
         "optimizer": kind_of_optimizer(players),
         "optimizers": {
-            role: {
-                i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()
-            }
+            role: {i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()}
             for role, optimizer in players.optimizers.items()
         },
         "n_updates": dict(players.n_updates),
         "n_steps": players.n_steps,
-    }  # fmt: skip
+    }
 
 
 def from_networks(
     nets: Mapping[str, nn.Module], history: list[dict[str, float]], seed: int, n_steps: int
 ) -> State:
-    """A state to go on from where only the networks are left: optimizers begin anew."""
+    """A state to continue from where only the networks are left: optimizers begin anew."""
     return {
         "seed": seed,
         "history": history,
@@ -69,7 +67,14 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
         For a state of other networks or optimizers, or one that is damaged or made up. Nothing
         has been touched then.
     """
-    state = _decode_kept(state) if isinstance(state, bytes) else state
+    if isinstance(state, bytes):
+        try:
+            state = decode(state)
+        except ValueError as error:
+            raise ValueError(
+                f"the state of training that this estimator keeps cannot be read ({error}): start "
+                "anew with warm_start=False."
+            ) from error
     check_state(players, state)
     history[:] = [dict(row) for row in state["history"]]
     players.rng.set_state(_noise_of(processes.rank(), state))
@@ -119,25 +124,15 @@ def decode(content: bytes) -> State:
     ValueError
         For bytes that `encode` has not written, or that have been damaged since.
     """
-    document, tensors, has_digest = sealed.verified(content)
-    if not has_digest or document.keys() != {"format", "content"}:
-        raise ValueError("it holds no training state with a digest")
+    document, tensors = sealed.verified(content)
+    if document.keys() != {"format", "content"}:
+        raise ValueError("it holds no training state")
     if document["format"] != FORMAT:
         raise ValueError(f"it has format {document['format']!r}, and this skgan reads {FORMAT}")
     try:
         return plain.decode(document["content"], tensors, {})
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+    except sealed.ERRORS as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
-
-
-def _decode_kept(content: bytes) -> State:
-    try:
-        return decode(content)
-    except ValueError as error:
-        raise ValueError(
-            f"the state of training that this estimator keeps cannot be read ({error}): start anew "
-            "with warm_start=False."
-        ) from error
 
 
 def _cpu(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -170,7 +165,7 @@ class Checkpoints:
         """The newest state of this fit, if `resume` ("auto", "never", "must") wants one.
 
         States of more than `n_epochs`, and files that a kill or a full disk has left unreadable,
-        are passed over. `instead`, if given, is a state that the fit can go on from as well.
+        are passed over. `instead`, if given, is a state that the fit can continue from as well.
         """
         self.begun_anew = resume == "never"
         if resume == "never":
@@ -180,49 +175,35 @@ class Checkpoints:
             ours = found is not None and found["identity"] == self.identity
             if found is not None and ours and len(found["state"]["history"]) <= n_epochs:
                 return found["state"]
-        earlier = self._of_the_format_before()
+        none = f"checkpoint_dir={str(self.root)!r} has no checkpoint of this fit"
         if resume == "must":
-            difference = earlier or self._difference()
             raise ValueError(
-                f"resume='must', but checkpoint_dir={str(self.root)!r} has no checkpoint of this "
-                f"fit{difference or ''}: use resume='auto' to start anew."
+                f"resume='must', but {none}{self._difference()}: use resume='auto' to start anew."
             )
         if instead is not None:
             return instead
-        if earlier:
-            warnings.warn(
-                f"starting anew: checkpoint_dir={str(self.root)!r} has no checkpoint of this "
-                f"fit{earlier}: remove it, or go on with the skgan that wrote it.",
-                UserWarning,
-                stacklevel=2,
-            )
-            return None
         # Fits of other rows, such as those of a search's folds, are meant to be others.
         if difference := self._difference(of_same="data"):
-            warnings.warn(
-                f"starting anew: no checkpoint in {str(self.root)!r} is of this fit{difference}.",
-                UserWarning,
-                stacklevel=2,
-            )
+            warnings.warn(f"starting anew: {none}{difference}.", UserWarning, stacklevel=2)
         return None
 
-    def _of_the_format_before(self) -> str:
-        """Names a checkpoint of this class that format 1 has left, which is not opened."""
-        pattern = f"{self.identity['estimator']}-*/epoch-*"
-        found = _newest_first(self.root, pattern, SUFFIX_BEFORE)
-        why = "is of an earlier skgan, in PyTorch's format, which this one does not open"
-        return f" ({found[0]} {why})" if found else ""
+    def _difference(self, of_same: str = "") -> str:
+        """What is there instead: one of this class in format 1, or how any other fit differs.
 
-    def _difference(self, of_same: str = "") -> str | None:
-        """How the newest checkpoint of any other fit differs from what is asked for.
-
-        If `of_same` is given, only those with the same value of that are looked at.
+        The newest checkpoint is named. If `of_same` is given, only those in today's format with
+        the same value of that are looked at.
         """
+        pattern = f"{self.identity['estimator']}-*/epoch-*"
+        if earlier := _newest_first(self.root, pattern, SUFFIX_BEFORE):
+            return (
+                f" ({earlier[0]} is of an earlier skgan, in PyTorch's format, which this one does "
+                "not open: remove it, or continue with the skgan that wrote it)"
+            )
         for path in _newest_first(self.root, "*/epoch-*"):
             found = _read(path)
-            if found is None or found["identity"] == self.identity:
+            theirs = found["identity"] if found else self.identity
+            if theirs == self.identity:
                 continue
-            theirs = found["identity"]
             if of_same and theirs.get(of_same) != self.identity.get(of_same):
                 continue
             names = [
@@ -230,7 +211,7 @@ class Checkpoints:
             ]
             parts = [f"{k}={theirs.get(k)} there, {self.identity.get(k)} now" for k in names]
             return f" ({path.parent.name} has {'; '.join(parts)})"
-        return None
+        return ""
 
     def open(self) -> None:
         """Make the folder; a ValueError if it cannot be written to."""

@@ -74,9 +74,8 @@ def describe(value: Any, within: tuple[int, ...] = ()) -> str:
         parts: Any = value.get_state()
         return f"RandomState {_digest(repr([np.asarray(p).tolist() for p in parts]).encode())}"
     if type(value).__repr__ is object.__repr__:  # which would show a memory address
-        return (
-            f"{type(value).__module__}.{type(value).__qualname__} {getattr(value, '__dict__', '')}"
-        )
+        cls = type(value)
+        return f"{cls.__module__}.{cls.__qualname__} {getattr(value, '__dict__', '')}"
     return repr(value)
 
 
@@ -108,9 +107,8 @@ def _code_of(function: Any, inner: Callable[[Any], str]) -> list[str]:
         with contextlib.suppress(ValueError):  # an empty cell
             value = cell.cell_contents
             # Only the code of an enclosed function, which may be the function itself.
-            enclosed.append(
-                repr(_words(value.__code__)) if inspect.isfunction(value) else inner(value)
-            )
+            known = inspect.isfunction(value)
+            enclosed.append(repr(_words(value.__code__)) if known else inner(value))
     given = inner(function.__defaults__), inner(function.__kwdefaults__), enclosed
     return [_digest(repr([given, _words(function.__code__)]).encode())]
 
@@ -126,7 +124,4 @@ def _words(code: CodeType) -> list[Any]:
 
 
 def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]

@@ -108,7 +108,7 @@ def train(
         draws = functools.partial(kind, generator=players.rng, dtype=torch.float32)
         return lambda *shape: to_device(draws(shape), plan.device)
 
-    with _progress(plan, done=len(history)) as bar:
+    with _progress(plan, done=len(history)) as show:
         for epoch in range(len(history), plan.n_epochs):
             started = time.perf_counter()
             players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
@@ -135,8 +135,7 @@ def train(
                     return
             row = _epoch_row(players, epoch + 1, len(source), time.perf_counter() - started)
             history.append(row)
-            bar.update(1)
-            bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.endswith("_loss")})
+            show(row)
             if after_epoch() or interrupted():
                 return
 
@@ -195,26 +194,19 @@ def interrupts(on_interrupt: str) -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-class _NoBar:
-    """Stands in for a progress bar where none is wanted."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def update(self, _n):
-        pass
-
-    def set_postfix(self, _values):
-        pass
-
-
-def _progress(plan: Plan, done: int) -> Any:
+@contextlib.contextmanager
+def _progress(plan: Plan, done: int) -> Iterator[Callable[[dict[str, float]], None]]:
+    """A function that shows the row of an epoch, in a progress bar where one is wanted."""
     in_worker = multiprocessing.current_process().name != "MainProcess"
     if not plan.verbose or in_worker or done >= plan.n_epochs:
-        return _NoBar()
+        yield lambda row: None
+        return
     from tqdm.auto import tqdm
 
-    return tqdm(total=plan.n_epochs, initial=done, desc=plan.name, unit="epoch")
+    with tqdm(total=plan.n_epochs, initial=done, desc=plan.name, unit="epoch") as bar:
+
+        def show(row):
+            bar.update(1)
+            bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.endswith("_loss")})
+
+        yield show

@@ -68,13 +68,14 @@ class Report:
 
     def __init__(self, estimator: Any, X: Any, n_epochs: int, finish: Callable[[], None]):
         self.estimator, self.n_epochs, self.finish = estimator, n_epochs, finish
-        self.data = {"X": X, "y": getattr(estimator, "_callback_y", None)}
+        y = getattr(estimator, "_callback_y", None)
+        self.facts = {"estimator": estimator, "X": X, "y": y}
         self.n_begun = 0
         self.root: Any = None
         self.epoch: Any = None  # the task of the epoch under way
         if hasattr(estimator, "_init_callback_context"):
             self.root = estimator._init_callback_context(max_subtasks=n_epochs)
-            self.root.call_on_fit_task_begin(estimator=estimator, **self.data)
+            self.root.call_on_fit_task_begin(**self.facts)
             self._begin_epoch()
 
     def _begin_epoch(self) -> None:
@@ -82,18 +83,14 @@ class Report:
         if self.n_begun < self.n_epochs:
             self.n_begun += 1
             self.epoch = self.root.subcontext(task_name="epoch")
-            self.epoch.call_on_fit_task_begin(
-                estimator=self.estimator, **self.data, reconstruction_attributes=self._so_far
-            )
+            self.epoch.call_on_fit_task_begin(**self.facts, reconstruction_attributes=self._so_far)
 
     def epoch_done(self, row: dict[str, float]) -> bool:
         """Call the hooks with the epoch's row of the history; True if one asks to stop."""
         if self.root is None:
             return False
         self.epoch.history_row = dict(row)
-        stop = self.epoch.call_on_fit_task_end(
-            estimator=self.estimator, **self.data, reconstruction_attributes=self._so_far
-        )
+        stop = self.epoch.call_on_fit_task_end(**self.facts, reconstruction_attributes=self._so_far)
         if stop:
             self.epoch = None
         else:
@@ -105,10 +102,8 @@ class Report:
         if self.root is None:
             return
         if self.epoch is not None:
-            self.epoch.call_on_fit_task_end(estimator=self.estimator, **self.data)
-        self.root.call_on_fit_task_end(
-            estimator=self.estimator, **self.data, reconstruction_attributes=self._attributes
-        )
+            self.epoch.call_on_fit_task_end(**self.facts)
+        self.root.call_on_fit_task_end(**self.facts, reconstruction_attributes=self._attributes)
 
     def _attributes(self) -> dict[str, Any]:
         e = self.estimator

@@ -1,4 +1,4 @@
-"""What a training state holds, compared with the players that are to go on from it.
+"""What a training state holds, compared with the players that are to continue from it.
 
 A state may come from a file of anyone's making, and fused optimizers walk through memory by the
 shape of the parameter: so all is compared by name, shape and type before anything is touched.
@@ -39,10 +39,7 @@ def kind_of_optimizer(players: Players) -> str:
 
 
 def check_state(players: Players, state: Any) -> None:
-    """Raise a ValueError unless the state is one that these players can go on from.
-
-    It names what differs.
-    """
+    """Raise a ValueError that names what differs, unless players can continue from it."""
     instance(dict).check("the training state", state)
     check_declared(HOLDS, state)
     if missing := HOLDS.keys() - state.keys() - {"optimizer"}:
@@ -51,29 +48,33 @@ def check_state(players: Players, state: Any) -> None:
     then = {role: looks(net) for role, net in state["nets"].items()}
     if other := [role for role in {**then, **now} if now.get(role) != then.get(role)]:
         raise ValueError(
-            "the networks are not those of the training that is to go on: "
+            "the networks are not those of the training that is to continue: "
             f"{', '.join(map(repr, other))} differ. Keep the parameters that they are built by, "
             "or start anew with warm_start=False."
         )
-    name, before = kind_of_optimizer(players), state.get("optimizer", None)
-    if before not in (None, name):
+    name = kind_of_optimizer(players)
+    before = state.get("optimizer", name)
+    if before != name:
         raise ValueError(
             f"optimizer: {name} cannot go on from what {before} remembers. Keep optimizer as it "
             "was, or start anew with warm_start=False."
         )
-    _check_by_role(players.parameters, state)
-    _check_optimizers(players.parameters, state["optimizers"], name)
-    _check_noise(state["rng"], players.rng.get_state().shape)
-
-
-def _check_by_role(parameters: Mapping[str, list[Tensor]], state: Any) -> None:
-    for name in ("ema", "n_updates"):
-        if state[name].keys() != parameters.keys():
-            raise _other(name, f"of {list(state[name])}", f"of {list(parameters)}")
+    for part in ("ema", "n_updates"):
+        if state[part].keys() != now.keys():
+            raise _other(part, f"of {list(state[part])}", f"of {list(now)}")
     for role, means in state["ema"].items():
-        expected = looks(dict(enumerate(parameters[role])))
+        expected = looks(dict(enumerate(players.parameters[role])))
         if means and looks(means) != expected:
             raise _other(f"ema[{role!r}]", looks(means), expected)
+    _check_optimizers(players.parameters, state["optimizers"], name)
+    rng, size = state["rng"], players.rng.get_state().shape
+    if rng.dtype != torch.uint8 or rng.shape[-1:] != size or rng.ndim > 2 or not len(rng):
+        raise _other("rng", look(rng), f"uint8 of shape {tuple(size)}")
+    for row in rng.reshape(-1, *size):
+        try:
+            torch.Generator().set_state(row.clone())  # a view would crash it
+        except RuntimeError as error:
+            raise _other("rng", f"refused ({error})", "a generator's") from error
 
 
 def _check_optimizers(
@@ -105,16 +106,6 @@ def _check_slots(name: str, slots: dict[str, Any], expected: dict[str, str]) -> 
     step = float(slots.get("step", 0))
     if not step >= 0 or not step.is_integer():
         raise _other(f"{name}['step']", step, "a whole number from 0")
-
-
-def _check_noise(rng: Tensor, size: torch.Size) -> None:
-    if rng.dtype != torch.uint8 or rng.shape[-1:] != size or rng.ndim > 2 or not len(rng):
-        raise _other("rng", look(rng), f"uint8 of shape {tuple(size)}")
-    for row in rng.reshape(-1, *size):
-        try:
-            torch.Generator().set_state(row.clone())  # a view would crash it
-        except RuntimeError as error:
-            raise _other("rng", f"refused ({error})", "a generator's") from error
 
 
 def _other(name: str, found: Any, expected: Any) -> ValueError:

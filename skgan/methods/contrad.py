@@ -28,7 +28,7 @@ from ..critics import CriticParameters
 from ..density import DensityRatioMixin
 from ..losses import contrast_generated, ns_discriminator, ns_generator, nt_xent
 from ..nn import Head, build_heads, build_network
-from ..parameters import GeneratorParameters, PriorParameters, TrunkFeatures, check_rate
+from ..parameters import GeneratorParameters, PriorParameters, TrunkFeatures
 from ..utils.checks import check_number
 from ..utils.parameters import parameter, parameters
 
@@ -95,8 +95,6 @@ class ContrastiveDiscriminatorFeatures(
         check_number("generator_weight", self.generator_weight, low=0)
         for name in ("n_hidden", "n_projection"):
             check_number(name, getattr(self, name), low=1, integer=True)
-        for name in ("projection_lr", "fake_projection_lr", "trunk_lr"):
-            check_rate(name, getattr(self, name))
         if self.augment is None:
             raise ValueError(
                 "augment=None leaves nothing to learn: the trunk learns from random changes of "

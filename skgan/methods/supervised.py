@@ -21,6 +21,7 @@ from ..losses import cross_entropy
 from ..nn import build_network
 from ..parameters import TrunkFeatures
 from ..utils.checks import check_choice
+from ..utils.docs import A_SCORE_EACH, completed_by
 from ..utils.parameters import parameter, parameters
 
 
@@ -93,17 +94,9 @@ class SupervisedFeatures(ClassificationMixin, TrunkFeatures, BaseGAN):
     def _scores(self, nets, x):
         return nets.classifier(x)
 
+    @completed_by(A_SCORE_EACH)
     def score_samples(self, X):
-        """The log of the largest class probability: low where the classifier is unsure.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
-        """
+        """The log of the largest class probability: low where the classifier is unsure."""
         return self._apply(
             lambda nets: lambda x: self._scores(nets, x).float().log_softmax(1).amax(1), X
         )

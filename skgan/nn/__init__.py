@@ -1,10 +1,11 @@
 """Families of networks, one per file, and the specs that describe them."""
 
+from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .extractors import EncoderFeatures, PooledTaps
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
-from .specs import DCGANSpec, MLPSpec, build_network
+from .specs import DCGANSpec, MLPSpec
 from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined, with_trunk
 
 # The classes by name from which a saved fit may be rebuilt.

@@ -1,13 +1,39 @@
 """What critics and encoders of all families share: blocks whose stages can be read, and a head."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 TAPS = ("activation", "norm", "conv")
+
+
+def recorded(init: Callable[..., None]) -> Callable[..., None]:
+    """Decorator of a constructor: keep its arguments as `recipe`, which rebuilds the network.
+
+    Sequences are recorded, and passed on, as tuples, and dicts as copies.
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def constructor(self, *args, **kwargs):
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        _, *arguments = given.arguments.items()
+        self.recipe = {name: _plain(value) for name, value in arguments}
+        init(self, **self.recipe)
+
+    return constructor
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return dict(value)
+    return tuple(value) if isinstance(value, (list, tuple)) else value
 
 
 class Block(nn.Module):
@@ -144,15 +170,22 @@ def add_map(x: Tensor, m: Tensor) -> Tensor:
     return x + m.view(*m.shape, *[1] * (x.ndim - 2))
 
 
-def make_norm(
-    norm: str, n_channels: int, *, spatial: bool, first: bool, affine: bool = True,
-    eps: float = 1e-5,
-) -> nn.Module:  # fmt: skip
-    """Batch norm, except in D's first layer (DCGAN sec. 3); an identity for the other choices."""
-    if norm != "batch" or first:
-        return nn.Identity()
-    layer = nn.BatchNorm2d if spatial else nn.BatchNorm1d
-    return layer(n_channels, eps=eps, affine=affine)
+def make_block(
+    layer: nn.Module, n_channels: int, norm: str, *, first: bool, affine: bool,
+    latent_dim: int | None, eps: float = 1e-5,
+) -> Block:  # fmt: skip
+    """A hidden layer of D or E with LeakyReLU, and batch norm except in the first (DCGAN sec. 3).
+
+    With `latent_dim` those after the first add a linear map of z.
+    """
+    norm_layer: nn.Module = nn.Identity()
+    if norm == "batch" and not first:
+        kind = nn.BatchNorm2d if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d
+        norm_layer = kind(n_channels, eps=eps, affine=affine)
+    inject = None
+    if latent_dim is not None and not first:
+        inject = maybe_spectral(make_injection(latent_dim, n_channels), norm)
+    return Block(maybe_spectral(layer, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
 
 
 def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:

@@ -22,9 +22,10 @@ from .blocks import (
     OneOfSeveral,
     Trunk,
     add_map,
+    make_block,
     make_injection,
-    make_norm,
     maybe_spectral,
+    recorded,
 )
 
 FUSION_GRID = 4  # several layers that one head reads are pooled to 4x4, as in MARTA GAN
@@ -57,13 +58,8 @@ def _grow(
         conv = nn.Conv2d(
             c, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=norm != "batch"
         )
-        norm_layer = make_norm(norm, c_out, spatial=True, first=i == 0, affine=bn_affine)
-        inject = None
-        if latent_dim is not None and i > 0:
-            inject = maybe_spectral(make_injection(latent_dim, c_out), norm)
-        net.blocks.append(
-            Block(maybe_spectral(conv, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
-        )
+        block = make_block(conv, c_out, norm, first=i == 0, affine=bn_affine, latent_dim=latent_dim)
+        net.blocks.append(block)
         sides = sides[0] // stride, sides[1] // stride
         cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
         widths.append(c_out * math.prod(cells))
@@ -114,19 +110,17 @@ class DCGANDiscriminator(_OnImages, Critic):
         Outputs of a classifier's head; None for a critic, which has a single logit.
     """
 
+    @recorded
     def __init__(
         self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
         bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None,
     ):  # fmt: skip
         super().__init__()
-        layout = {
-            "image_shape": tuple(image_shape), "channels": tuple(channels),
-            "strides": tuple(strides), "kernel_size": kernel_size, "norm": norm,
-            "head_layers": head_layers, "bn_affine": bn_affine, "latent_dim": latent_dim,
-            "feature_dim": feature_dim,
-        }  # fmt: skip
-        self.recipe = layout | {"n_outputs": n_outputs}
-        self.set_head(_grow(self, **layout), n_outputs, norm)
+        width = _grow(
+            self, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
+            latent_dim, feature_dim,
+        )  # fmt: skip
+        self.set_head(width, n_outputs, norm)
 
 
 class DCGANEncoder(_OnImages, Encoder):
@@ -134,23 +128,21 @@ class DCGANEncoder(_OnImages, Encoder):
 
     Parameters
     ----------
+    n_outputs : int
     image_shape, channels, strides, kernel_size, head_layers, bn_affine
         As for the discriminator.
-    n_outputs : int
     """
 
+    @recorded
     def __init__(
-        self, image_shape, n_outputs, channels, strides, kernel_size=4, head_layers=1,
+        self, n_outputs, image_shape, channels, strides, kernel_size=4, head_layers=1,
         bn_affine=True,
     ):  # fmt: skip
         super().__init__()
-        layout = {
-            "image_shape": tuple(image_shape), "channels": tuple(channels),
-            "strides": tuple(strides), "kernel_size": kernel_size, "head_layers": head_layers,
-            "bn_affine": bn_affine,
-        }  # fmt: skip
-        self.recipe = {"n_outputs": n_outputs} | layout
-        self.head = nn.Linear(_grow(self, **layout, norm="batch"), n_outputs)
+        width = _grow(
+            self, image_shape, channels, strides, kernel_size, "batch", head_layers, bn_affine
+        )
+        self.head = nn.Linear(width, n_outputs)
 
 
 class DCGANGenerator(nn.Module):
@@ -173,17 +165,13 @@ class DCGANGenerator(nn.Module):
         chooses the generator.
     """
 
+    @recorded
     def __init__(
         self, latent_dim, image_shape, channels, strides, kernel_size=4, bn_affine=True,
         z_injection=False, n_generators=None,
     ):  # fmt: skip
         super().__init__()
-        self.recipe = {
-            "latent_dim": latent_dim, "image_shape": tuple(image_shape),
-            "channels": tuple(channels), "strides": tuple(strides), "kernel_size": kernel_size,
-            "bn_affine": bn_affine, "z_injection": z_injection, "n_generators": n_generators,
-        }  # fmt: skip
-        c, h, w = self.image_shape = tuple(image_shape)
+        c, h, w = self.image_shape = image_shape
         self.margins = _margins(h, w, strides)
         total = math.prod(strides)
         self.grid = channels[-1], math.ceil(h / total), math.ceil(w / total)

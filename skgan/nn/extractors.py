@@ -13,9 +13,7 @@ from .dcgan import FUSION_GRID, pool_to_grid
 
 # The stages of a user-supplied module, told apart by the types of its layers.
 _LINEAR_MAPS = (nn.modules.conv._ConvNd, nn.Linear)
-_NORMS = (
-    nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm,
-)  # fmt: skip
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _ACTIVATIONS = (
     nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.PReLU, nn.Softplus, nn.Mish,
     nn.Tanh, nn.Hardswish, nn.ReLU6, nn.CELU,

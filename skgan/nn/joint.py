@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from .blocks import Critic
+from .blocks import Critic, recorded
 from .dcgan import DCGANDiscriminator
 from .mlp import MLPDiscriminator
 
@@ -28,12 +28,9 @@ class UnaryDiscriminator(nn.Module):
         norm, so that J can see the scale of its inputs.
     """
 
+    @recorded
     def __init__(self, family, arguments, latent_dim, width):
         super().__init__()
-        self.recipe = {
-            "family": family, "arguments": dict(arguments), "latent_dim": latent_dim,
-            "width": width,
-        }  # fmt: skip
         same = ("norm", "bn_affine", "bn_eps", "bias")
         dense = {k: arguments[k] for k in same if k in arguments}
         self.x_critic = FAMILIES[family](**arguments)

@@ -14,9 +14,10 @@ from .blocks import (
     Encoder,
     OneOfSeveral,
     Trunk,
+    make_block,
     make_injection,
-    make_norm,
     maybe_spectral,
+    recorded,
 )
 
 
@@ -27,15 +28,10 @@ def _blocks(
     blocks, d = nn.ModuleList(), math.prod(input_shape)
     for i, width in enumerate(widths):
         linear = nn.Linear(d, width, bias=bias and (norm != "batch" or i == 0))
-        norm_layer = make_norm(
-            norm, width, spatial=False, first=i == 0, affine=bn_affine, eps=bn_eps
+        block = make_block(
+            linear, width, norm, first=i == 0, affine=bn_affine, latent_dim=latent_dim, eps=bn_eps
         )
-        inject = None
-        if latent_dim is not None and i > 0:
-            inject = maybe_spectral(make_injection(latent_dim, width), norm)
-        blocks.append(
-            Block(maybe_spectral(linear, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
-        )
+        blocks.append(block)
         d = width
     if feature_dim is not None:
         linear = nn.Linear(d, feature_dim, bias=bias)
@@ -64,6 +60,8 @@ class MLPDiscriminator(_OnVectors, Critic):
     norm : {"batch", "none", "spectral"}
     bn_affine, bias : bool
         Whether batch norm has learnt gains and shifts, and whether layers without it have biases.
+    bn_eps : float
+        Added to the variances in batch norm.
     latent_dim : int or None
         Size of z, for a joint critic.
     feature_dim : int or None
@@ -72,23 +70,18 @@ class MLPDiscriminator(_OnVectors, Critic):
         Outputs of a classifier's head; None for a critic, which has a single logit.
     unit_range : bool
         Whether its layers see pixels in [0, 1] instead of [-1, 1].
-    bn_eps : float
-        Added to the variances in batch norm.
     """
 
+    @recorded
     def __init__(
-        self, input_shape, widths, norm="batch", bn_affine=True, bias=True, latent_dim=None,
-        feature_dim=None, n_outputs=None, unit_range=False, bn_eps=1e-5,
+        self, input_shape, widths, norm="batch", bn_affine=True, bn_eps=1e-5, bias=True,
+        latent_dim=None, feature_dim=None, n_outputs=None, unit_range=False,
     ):  # fmt: skip
         super().__init__()
-        layout = {
-            "input_shape": tuple(input_shape), "widths": tuple(widths), "norm": norm,
-            "bn_affine": bn_affine, "bn_eps": bn_eps, "bias": bias, "latent_dim": latent_dim,
-            "feature_dim": feature_dim,
-        }  # fmt: skip
-        self.recipe = layout | {"n_outputs": n_outputs, "unit_range": unit_range}
         self.unit_range = unit_range
-        self.blocks = _blocks(**layout)
+        self.blocks = _blocks(
+            input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim, feature_dim
+        )
         self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
 
@@ -104,16 +97,13 @@ class MLPEncoder(_OnVectors, Encoder):
         Whether the first layer and the head have biases.
     """
 
+    @recorded
     def __init__(
         self, input_shape, n_outputs, widths, bn_affine=True, bias=True, unit_range=False,
         bn_eps=1e-5,
     ):  # fmt: skip
         super().__init__()
         self.unit_range = unit_range
-        self.recipe = {
-            "input_shape": tuple(input_shape), "n_outputs": n_outputs, "widths": tuple(widths),
-            "bn_affine": bn_affine, "bias": bias, "unit_range": unit_range, "bn_eps": bn_eps,
-        }  # fmt: skip
         self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bn_eps, bias)
         self.head = nn.Linear(widths[-1], n_outputs, bias=bias)
 
@@ -145,18 +135,14 @@ class MLPGenerator(nn.Module):
         As for the discriminator.
     """
 
+    @recorded
     def __init__(
         self, latent_dim, output_shape, widths, bn_affine=True, z_injection=False, bias=True,
         n_generators=None, unit_range=False, bn_eps=1e-5,
     ):  # fmt: skip
         super().__init__()
-        self.recipe = {
-            "latent_dim": latent_dim, "output_shape": tuple(output_shape), "widths": tuple(widths),
-            "bn_affine": bn_affine, "z_injection": z_injection, "bias": bias,
-            "n_generators": n_generators, "unit_range": unit_range, "bn_eps": bn_eps,
-        }  # fmt: skip
         self.latent_dim = latent_dim
-        self.output_shape = tuple(output_shape)
+        self.output_shape = output_shape
         layers: list[nn.Module] = []
         self.inject = nn.ModuleDict()  # by the index of the layer to whose output it is added
         d = latent_dim

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from ..utils.checks import check_choice, check_number
 from ..utils.linear import row_basis
-from .blocks import Block, Critic, maybe_spectral
+from .blocks import Block, Critic, maybe_spectral, recorded
+from .build import module_of, output_of, spec_of
 from .extractors import Extractor
 from .init import build_seeded
 from .joint import FAMILIES
-from .specs import module_of, output_of, spec_of
 
 KINDS = ("logit", "scores", "code", "embedding")
 
@@ -84,12 +84,9 @@ class SharedLayers(nn.Module):
         Whether the layers include batch norm. If not, every branch has its own batch norm for them.
     """
 
+    @recorded
     def __init__(self, family, arguments, n_shared, share_bn=True):
         super().__init__()
-        self.recipe = {
-            "family": family, "arguments": dict(arguments), "n_shared": n_shared,
-            "share_bn": share_bn,
-        }  # fmt: skip
         self.net = FAMILIES[family](**arguments)
         self.net.blocks = self.net.blocks[:n_shared]
         self.net.head = nn.Identity()
@@ -116,17 +113,17 @@ class Branch(nn.Module):
         As for `Head`. If `kind` is None, it is "scores" with `n_outputs` and "logit" without.
     """
 
+    recipe: dict[str, Any]
+
+    @recorded
     def __init__(
         self, family, arguments, n_shared, share_bn=True, n_outputs=None, kind=None, n_hidden=None
     ):
         super().__init__()
         head = Head(kind or ("logit" if n_outputs is None else "scores"), n_outputs, n_hidden)
-        self.recipe = {
-            "family": family, "arguments": dict(arguments), "n_shared": n_shared,
-            "share_bn": share_bn, "n_outputs": n_outputs,
-        }  # fmt: skip
-        if head.kind in ("code", "embedding") or n_hidden is not None:
-            self.recipe |= {"kind": kind, "n_hidden": n_hidden}
+        if head == Head("logit") or head == Head("scores", n_outputs):
+            # The recipe as it was before there were other heads.
+            del self.recipe["kind"], self.recipe["n_hidden"]
         self.n_shared = n_shared
         self.net = FAMILIES[family](**arguments, n_outputs=n_outputs)
         width: Any = self.net.head.in_features

@@ -10,6 +10,7 @@ SECTIONS = "Parameters|Attributes|Returns|Yields|Raises|Warns|See Also|Notes|Ref
 HEADING = re.compile(rf"^({SECTIONS})\n-+\n", re.MULTILINE)
 
 X_AS_IN_FIT = "Parameters\n----------\nX : array-like, as in `fit`"
+A_SCORE_EACH = f"{X_AS_IN_FIT}\n\nReturns\n-------\nndarray of shape (n,), float32"
 
 
 def completed_by(shared: str) -> Callable[[F], F]:
@@ -22,27 +23,30 @@ def completed_by(shared: str) -> Callable[[F], F]:
     def complete(function: F) -> F:
         if function.__doc__ is None:  # python -OO
             return function
-        (summary, own), (_, given) = _split(function.__doc__), _split(shared)
-        entries = _entries(given) | _entries(own)
-        names = [name for name in inspect.signature(function).parameters if name in entries]
-        parameters = "\n".join(dict.fromkeys(entries[name] for name in names))
+        (summary, own), (_, given) = split(function.__doc__), split(shared)
+        known = entries(given, "Parameters") | entries(own, "Parameters")
+        names = [name for name in inspect.signature(function).parameters if name in known]
+        parameters = "\n".join(dict.fromkeys(known[name] for name in names))
         sections = given | own | ({"Parameters": parameters} if parameters else {})
-        texts = [
-            f"{s}\n{'-' * len(s)}\n{sections[s]}" for s in SECTIONS.split("|") if s in sections
-        ]
-        function.__doc__ = "\n\n".join([summary, *texts])
+        function.__doc__ = join(summary, sections)
         return function
 
     return complete
 
 
-def _split(doc: str) -> tuple[str, dict[str, str]]:
+def split(doc: str) -> tuple[str, dict[str, str]]:
     """The text before the first section, and the sections by their headings."""
     summary, *rest = HEADING.split(inspect.cleandoc(doc))
     return summary.strip(), {h: t.strip() for h, t in zip(rest[::2], rest[1::2], strict=True)}
 
 
-def _entries(sections: dict[str, str]) -> dict[str, str]:
-    """The entry of each parameter; "a, b : int" is the entry of both."""
-    entries = re.split(r"\n(?=\S)", sections.get("Parameters", ""))
-    return {name: entry for entry in entries for name in entry.partition(" : ")[0].split(", ")}
+def join(summary: str, sections: dict[str, str]) -> str:
+    """The docstring of these sections, in numpydoc's order."""
+    texts = [f"{s}\n{'-' * len(s)}\n{sections[s]}" for s in SECTIONS.split("|") if s in sections]
+    return "\n\n".join([summary, *texts])
+
+
+def entries(sections: dict[str, str], title: str) -> dict[str, str]:
+    """The entries of a section by name; "a, b : int" is the entry of both."""
+    found = re.split(r"\n(?=\S)", sections.get(title, ""))
+    return {name: entry for entry in found for name in entry.partition(" : ")[0].split(", ")}

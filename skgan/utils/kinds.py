@@ -21,7 +21,7 @@ class Kind:
     Attributes
     ----------
     words : str
-        What it is, as it reads behind "must be".
+        What it is, as it reads after "must be".
     holds : callable
         Whether a value is of this kind.
     """
@@ -112,14 +112,6 @@ def look(value: Any) -> str:
 def looks(tensors: Mapping[Any, Any]) -> dict[Any, str]:
     """`look` of each, by name."""
     return {k: look(v) for k, v in tensors.items()}
-
-
-def declared_by(cls: type) -> dict[str, Kind]:
-    """The fitted attributes that a class and those above it declare in `_holds`, by name."""
-    found: dict[str, Kind] = {}
-    for above in reversed(cls.__mro__):
-        found |= vars(above).get("_holds", {})
-    return found
 
 
 def check_declared(declared: Mapping[str, Kind], values: Mapping[str, Any]) -> None:

@@ -19,12 +19,12 @@ scikit-learn's views show all of them, with the defaults of the class at hand.
 
 import inspect
 import itertools
-import re
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, dataclass_transform
 
+from .docs import entries, join, split
+
 T = TypeVar("T")
-_ITEM = re.compile(r"^(\w[\w, ]*) : (.+)\n((?:    .*\n|\n(?=    ))*)", re.M)
 
 
 def parameter(
@@ -61,8 +61,8 @@ def names_of(estimator: Any, truth: str) -> list[str]:
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter,))
 def parameters(cls: type[T]) -> type[T]:
     """Make annotated defaults parameters of the constructor, and complete the docstring."""
-    doc = inspect.cleandoc(cls.__doc__ or "")
-    cls._own_doc = doc  # type: ignore[attr-defined]
+    summary, sections = split(cls.__doc__ or "")
+    cls._own_sections = sections  # type: ignore[attr-defined]
     dataclass(kw_only=True, eq=False, repr=False)(cls)
     signature = inspect.signature(cls.__init__)
     # Own parameters first, then those of the classes above, in the order in which they are named.
@@ -71,7 +71,7 @@ def parameters(cls: type[T]) -> type[T]:
     given.sort(key=lambda p: order.index(p.name))
     cls.__init__.__signature__ = signature.replace(parameters=[this, *given])  # type: ignore
     defaults = {p.name: p.default for p in given}
-    known = _entries(cls, "Parameters")
+    known = _inherited(cls, "Parameters")
     missing = defaults.keys() - known.keys()
     if missing and known:  # Python's option -OO leaves no docstrings at all
         raise TypeError(f"{cls.__name__} describes no parameter {', '.join(sorted(missing))}.")
@@ -80,37 +80,23 @@ def parameters(cls: type[T]) -> type[T]:
         for name, default in defaults.items()
         if name in known
     }
-    doc = _with_section(doc, "Parameters", described)
-    cls.__doc__ = _with_section(doc, "Attributes", _entries(cls, "Attributes"))
+    whole = {"Parameters": described, "Attributes": _inherited(cls, "Attributes")}
+    cls.__doc__ = join(summary, sections | {k: _text(v) for k, v in whole.items() if v})
     return cls
 
 
-def _section(doc: str, title: str) -> re.Match[str] | None:
-    return re.search(rf"^{title}\n-+\n(.*?)(?=\n\n\w+\n-+\n|\n*\Z)", doc, re.M | re.S)
-
-
-def _entries(cls: type, title: str) -> dict[str, tuple[str, str]]:
+def _inherited(cls: type, title: str) -> dict[str, tuple[str, str]]:
     """{name: (type, text)} of a section, in the order of `__mro__`; the nearest class counts."""
     found: dict[str, tuple[str, str]] = {}
     for base in cls.__mro__:
-        section = _section(vars(base).get("_own_doc", ""), title)
-        for item in _ITEM.finditer(section[1] + "\n" if section else ""):
-            for name in item[1].split(", "):
-                found.setdefault(name, (item[2], item[3]))
+        for name, entry in entries(vars(base).get("_own_sections", {}), title).items():
+            head, _, text = entry.partition("\n")
+            found.setdefault(name, (head.partition(" : ")[2], text))
+    found.pop("", None)
     return found
 
 
-def _with_section(doc: str, title: str, entries: dict[str, tuple[str, str]]) -> str:
-    """The docstring with this section in the place of its own; neighbours alike share a line."""
-    if not entries:
-        return doc
-    body = ""
-    for (kind, text), names in itertools.groupby(entries, key=lambda name: entries[name]):
-        body += f"{', '.join(names)} : {kind}\n{text}"
-    whole = f"{title}\n{'-' * len(title)}\n{body.rstrip()}"
-    own = _section(doc, title)
-    if own:
-        return doc[: own.start()] + whole + doc[own.end() :]
-    later = re.search(r"^(Attributes|Examples)\n-+\n", doc, re.M)
-    at = later.start() if later else len(doc)
-    return f"{doc[:at].rstrip()}\n\n{whole}\n\n{doc[at:]}".rstrip()
+def _text(described: dict[str, tuple[str, str]]) -> str:
+    """A section of these entries; neighbours alike share a line."""
+    groups = itertools.groupby(described, key=lambda name: described[name])
+    return "\n".join(f"{', '.join(names)} : {kind}\n{text}" for (kind, text), names in groups)

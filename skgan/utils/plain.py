@@ -3,7 +3,6 @@
 Decoding makes nothing but these. Nothing is imported or evaluated because a document says so.
 """
 
-import dataclasses
 import functools
 import math
 import reprlib
@@ -29,7 +28,8 @@ class Encoder:
     Parameters
     ----------
     objects : dict of type, by name
-        Classes whose objects are made anew from the arguments of their constructors.
+        Classes whose objects are made anew from the arguments of their constructors: estimators,
+        from their parameters, and dataclasses.
     """
 
     def __init__(self, objects: Objects):
@@ -62,13 +62,17 @@ class Encoder:
             self.tensors[name] = value
             return {TAG: "tensor", "tensor": name}
         if isinstance(value, np.generic):
-            return self._scalar(name, value)
+            dtype = "str" if isinstance(value, np.str_) else value.dtype.name
+            if dtype not in SCALARS:
+                raise _refusal(name, value)
+            return {TAG: "scalar", "dtype": dtype, "value": self.encode(name, value.item())}
         if kind is torch.device:
             return {TAG: "device", "value": str(value)}
         if isinstance(value, Path):
             return {TAG: "path", "value": str(value)}
         if self.objects.get(kind.__name__) is kind:
-            parts = {k: self.encode(f"{name}__{k}", v) for k, v in _parts(value).items()}
+            made_of = value.get_params(deep=False) if hasattr(value, "get_params") else vars(value)
+            parts = {k: self.encode(f"{name}__{k}", v) for k, v in made_of.items()}
             return {TAG: "object", "class": kind.__name__, "parts": parts}
         raise _refusal(name, value)
 
@@ -78,12 +82,6 @@ class Encoder:
             return dict(pairs)
         items = [[self.encode(f"a key of {name}", k), v] for k, v in pairs]
         return {TAG: "dict", "items": items}
-
-    def _scalar(self, name: str, value: np.generic) -> dict[str, Any]:
-        dtype = "str" if isinstance(value, np.str_) else value.dtype.name
-        if dtype not in SCALARS:
-            raise _refusal(name, value)
-        return {TAG: "scalar", "dtype": dtype, "value": self.encode(name, value.item())}
 
     def _array(self, name: str, value: np.ndarray) -> dict[str, Any]:
         if value.dtype.kind in "OU" and value.ndim == 1 and all(isinstance(v, str) for v in value):
@@ -96,13 +94,6 @@ class Encoder:
         native = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
         self.tensors[name] = torch.from_numpy(native)
         return {TAG: "array", "tensor": name}
-
-
-def _parts(value: Any) -> dict[str, Any]:
-    """The arguments that make an object of a listed class anew."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-    return value.get_params(deep=False)
 
 
 def shown(value: Any) -> str:

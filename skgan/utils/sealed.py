@@ -19,17 +19,14 @@ from torch import Tensor
 
 KEY = "skgan"  # of the document, in the metadata of a safetensors file
 DIGEST = "sha256"  # in the document
-
 Source = str | os.PathLike[str] | bytes
 Contents = tuple[dict[str, Any], dict[str, Tensor]]
-
-
-class UnopenableError(ValueError):
-    """No safetensors file, or the beginning of one."""
+# What reading contents of anyone's making may raise.
+ERRORS = ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError
 
 
 class ForeignError(ValueError):
-    """A safetensors file that `seal` has not written."""
+    """No safetensors file, the beginning of one, or one that `seal` has not written."""
 
 
 def seal(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
@@ -45,45 +42,37 @@ def unseal(source: Source) -> Contents:
     Raises
     ------
     ValueError
-        If there is no document in it: an UnopenableError, or a ForeignError.
+        If there is no document in it: a ForeignError, or another one if it is no proper JSON.
     """
     document, tensors = _open(source)
     document.pop(DIGEST, None)
     return document, tensors
 
 
-def verified(source: Source) -> tuple[dict[str, Any], dict[str, Tensor], bool]:
-    """As `unseal`, if the digest is right; and whether there is one, which format 1 had not.
-
-    Raises
-    ------
-    ValueError
-        As `unseal`, and if the contents are not those that the digest was computed from.
-    """
+def verified(source: Source) -> Contents:
+    """As `unseal`; and a ValueError if the contents are not those that the digest is of."""
     document, tensors = _open(source)
     given = document.pop(DIGEST, None)
-    try:
-        right = given is None or given == _digest(document, tensors)
-    except RecursionError as error:
-        raise ValueError("its document is nested too deeply") from error
-    if not right:
+    if given is None and document.get("format_version") != 1:  # which had none
+        raise ValueError("its digest is gone")
+    if given is not None and given != _digest(document, tensors):
         raise ValueError("its contents are not those that its digest was computed from")
-    return document, tensors, given is not None
+    return document, tensors
 
 
 def _open(source: Source) -> Contents:
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
         tensors = load(content)  # has looked at the header before Python reads it below
-    except (SafetensorError, ArithmeticError, AssertionError, AttributeError, LookupError,
-            RuntimeError, TypeError, ValueError) as error:  # fmt: skip
-        raise UnopenableError(f"is no safetensors file, or is cut short ({error})") from error
+    except (*ERRORS, SafetensorError, AssertionError) as error:
+        raise ForeignError(f"is no safetensors file, or is cut short ({error})") from error
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     text = header.get("__metadata__", {}).get(KEY)
     if text is None:
         raise ForeignError("is a safetensors file that skgan has not written")
     try:
         document = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_refuse)
+        json.dumps(document)  # as the digest is computed
     except RecursionError as error:
         raise ValueError("its document is nested too deeply") from error
     if not isinstance(document, dict):

@@ -39,7 +39,7 @@ def features(net, shape, **settings):
 def test_presets_give_the_papers_widths(preset, shape, n_features, n_layers):
     with torch.device("meta"):  # shapes need no memory
         net = {"dcgan": "dcgan"}.get(preset, preset)
-        from skgan.nn.specs import NAMED_SPECS
+        from skgan.nn.build import NAMED_SPECS
 
         net = NAMED_SPECS[preset]["discriminator"].make_discriminator(
             input_shape=shape, norm="batch"

@@ -78,7 +78,7 @@ def _is_tiled(module: nn.Module) -> bool:
 # Only autograd's nodes know which gradients `autograd.grad` was asked for. So input and weight
 # gradients have separate nodes, each with a placeholder of the output's shape, and a node whose
 # gradient is not needed never runs: neither the weight gradients of a network that is not trained,
-# nor the gradient of a network's input. Both nodes save the weight itself, whose version counter
+# nor the gradient of a network's input. Both nodes save the weight, detached, whose version counter
 # reveals a loss that was computed before the weight's last update.
 
 
@@ -90,32 +90,20 @@ def _first_derivatives_only() -> None:
         )
 
 
-class _InputGradient(torch.autograd.Function):
+class _Gradient(torch.autograd.Function):
+    """The gradient of `of`, which `compute` makes of the output's and of the saved tensors."""
+
     @staticmethod
-    def forward(ctx, x, weight, stand_in, compute):
-        ctx.save_for_backward(weight)
+    def forward(ctx, of, stand_in, compute, *saved):
+        ctx.save_for_backward(*saved)
         ctx.compute = compute
         return stand_in.view_as(stand_in)
 
     @staticmethod
     def backward(ctx, g):
         _first_derivatives_only()
-        ctx.saved_tensors  # noqa: B018 - raises if the weight has changed
-        return ctx.compute(g), None, None, None
-
-
-class _WeightGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, weight, x, stand_in, compute):
-        ctx.save_for_backward(weight, x)
-        ctx.compute = compute
-        return stand_in.view_as(stand_in)
-
-    @staticmethod
-    def backward(ctx, g):
-        _first_derivatives_only()
-        _, x = ctx.saved_tensors
-        return ctx.compute(x, g), None, None, None
+        saved = ctx.saved_tensors  # raises if one of them has changed
+        return ctx.compute(g, *saved), None, None, *[None] * len(saved)
 
 
 class _Output(torch.autograd.Function):
@@ -141,21 +129,21 @@ def _apply(windows: Any, x: Tensor, weight: Tensor, packed: Any, *, up: bool) ->
         return value
     stand_in = value.new_empty(()).expand(value.shape)
     stand_ins = []
+    same = weight.detach()  # so that asking for one gradient does not run the other's node too
     if x.requires_grad:
 
-        def input_gradient(g):
+        def input_gradient(g, _):
             g = g.contiguous()
             return windows.small_side(g, packed) if up else windows.large_side(g, packed)
 
-        # With the weight detached, so that asking for its gradient does not run this node too.
-        stand_ins.append(_InputGradient.apply(x, weight.detach(), stand_in, input_gradient))
+        stand_ins.append(_Gradient.apply(x, stand_in, input_gradient, same))
     if weight.requires_grad:
 
-        def weight_gradient(x, g):
+        def weight_gradient(g, _, x):
             large, small = (g, x) if up else (x, g)
             return windows.weight(large.contiguous(), small.contiguous()).view_as(weight)
 
-        stand_ins.append(_WeightGradient.apply(weight, source, stand_in, weight_gradient))
+        stand_ins.append(_Gradient.apply(weight, stand_in, weight_gradient, same, source))
     return _Output.apply([value], *stand_ins) if stand_ins else value
 
 
@@ -228,6 +216,9 @@ class Bfloat16(Layers):
             half = isinstance(x, Tensor) and x.dtype == torch.bfloat16
             return func(x.float() if half else x, *rest, **kwargs)
 
+    def pack(self, weight):
+        return Packed(weight)
+
 
 class Products(Bfloat16):
     """A context in which convolutions and dense layers run as bfloat16 products (AMX).
@@ -238,9 +229,6 @@ class Products(Bfloat16):
 
     def plan(self, windows, x, weight):
         return windows if _is_wide(x, weight) else None
-
-    def pack(self, weight):
-        return Packed(weight)
 
 
 class HalfKernels(Bfloat16):
@@ -255,9 +243,6 @@ class HalfKernels(Bfloat16):
             return None
         thin = min(weight.shape[:2]) < THIN
         return windows if thin or windows.trivial else KernelWindows(**vars(windows))
-
-    def pack(self, weight):
-        return Packed(weight)
 
 
 class TiledConvolutions(Layers):
