@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 from torch import Tensor
 
-from .utils.labels import UNLABELLED, check_label_types, classes_among
+from .utils.labels import UNLABELLED, classes_among, has_label_given, read_labels
 
 
 class ClassificationMixin(ClassifierMixin):
@@ -42,8 +42,9 @@ class ClassificationMixin(ClassifierMixin):
             Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
         y : array-like of shape (n,)
             Labels: whole numbers or strings, of at least two classes. -1 means unlabelled where
-            at least two other classes are present (between strings the number, in an array of
-            dtype object). Where such rows are left out, the others are copied.
+            at least two other classes are present; among strings, so do None, NaN and the number
+            -1 (in a list, or an array of dtype object). Where such rows are left out, the others
+            are copied.
 
         Returns
         -------
@@ -112,10 +113,8 @@ class ClassificationMixin(ClassifierMixin):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        y = column_or_1d(y.numpy(force=True) if isinstance(y, Tensor) else y, warn=True)
-        assert_all_finite(y, input_name="y")
+        y = read_labels("y", y, warn=True)
         check_consistent_length(X, y)
-        check_label_types("y", y)
         return y
 
     # ---------------------------------------------------------------- use
@@ -180,7 +179,8 @@ class ClassificationMixin(ClassifierMixin):
         ----------
         X : array-like, as in `fit`
         y : array-like of shape (n,)
-            True labels. Rows with -1 are left out unless that is one of `classes_`.
+            True labels. Rows without a label, as in `fit`, are left out; so are those with -1,
+            unless that is one of `classes_`.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
@@ -192,9 +192,7 @@ class ClassificationMixin(ClassifierMixin):
 
         predicted = self.predict(X)  # raises if nothing is fitted
         y = self._check_y(X, y)
-        known = np.ones(len(y), bool)
-        if UNLABELLED not in self.classes_.tolist():
-            known = np.array([label != UNLABELLED for label in y.tolist()], bool)
+        known = has_label_given(y, self.classes_)
         if not known.any():
             raise ValueError("y is -1 throughout: score needs rows with labels.")
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
@@ -203,7 +201,7 @@ class ClassificationMixin(ClassifierMixin):
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:
     """The different labels, in order; at least two."""
-    classes = classes_among(np.asarray(y))
+    classes = classes_among(read_labels(name, y))
     if len(classes) < 2:
         raise ValueError(
             f"{name} holds {len(classes)} class(es), {classes.tolist()}: a classifier needs at "
