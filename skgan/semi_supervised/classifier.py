@@ -69,7 +69,7 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         `DCGANDiscriminatorFeatures(random_state=0)`.
     classifier : classifier or None, default=None
         A clone of it is fitted on features. None means
-        `make_pipeline(StandardScaler(), LinearSVC(C=0.01))`.
+        `make_pipeline(StandardScaler(), LinearSVC(C=0.01, random_state=0))`.
     fit_on : {"labelled", "all"}, default="labelled"
         The samples whose features the classifier is fitted on. With "labelled" it gets their
         labels. "all" is for classifiers that take -1 as unlabelled themselves, such as
@@ -270,7 +270,7 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         if extractor is None:
             extractor = DCGANDiscriminatorFeatures(random_state=0)
         if classifier is None:
-            classifier = make_pipeline(StandardScaler(), LinearSVC(C=0.01))
+            classifier = make_pipeline(StandardScaler(), LinearSVC(C=0.01, random_state=0))
         return extractor, classifier
 
     def _checked_parts(self) -> tuple[Any, Any]:
