@@ -21,7 +21,7 @@ from .engine.identity import identity
 from .engine.loop import n_batches
 from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
-from .nn import joined
+from .nn import joined, with_trunk
 from .nn.extractors import Extractor
 from .parameters import (
     CheckpointParameters,
@@ -29,7 +29,7 @@ from .parameters import (
     RuntimeParameters,
     TrainingParameters,
 )
-from .persistence import pack_state, unpack_state, write
+from .persistence import FITTED, pack_state, unpack_state, write
 from .sampling import Sampling
 from .settings import check_epochs_left, resolve_epochs
 from .training import Training
@@ -72,6 +72,9 @@ class BaseGAN(
 
     # The roles of critics, for a class that has any.
     _critics: ClassVar[tuple[str, ...]] = ()
+    # What a fit may leave, and so what a saved file may hold: networks by role, and attributes.
+    _networks: ClassVar[tuple[str, ...]] = ()
+    _holds: ClassVar[Mapping[str, Any]] = FITTED
 
     # ---------------------------------------------------------------- hooks of a method
 
@@ -258,15 +261,16 @@ class BaseGAN(
         """The fitted networks by role, as they are kept and trained."""
         check_is_fitted(self)
         settings.check_use(self)
-        return {role: getattr(self, self._place(role)) for role in self._roles}
+        return with_trunk({role: getattr(self, self._place(role)) for role in self._roles})
 
     def _nets(self) -> SimpleNamespace:
         """The fitted networks by role, from samples to their output."""
         return SimpleNamespace(**joined(self._kept_nets()))
 
-    def _place(self, role: str) -> str:
+    @classmethod
+    def _place(cls, role: str) -> str:
         """The attribute that keeps the network of a role."""
-        whole = getattr(type(self), f"{role}_", None)
+        whole = getattr(cls, f"{role}_", None)
         return whole.kept if isinstance(whole, WholeNetwork) else f"{role}_"
 
     def _device(self) -> torch.device:

@@ -1,6 +1,6 @@
-"""What an estimator that trains on labels can do besides: it is a scikit-learn classifier."""
+"""What makes an estimator that trains on labels a scikit-learn classifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,20 +9,23 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 from torch import Tensor
 
+from .utils.docs import X_AS_IN_FIT, completed_by
+from .utils.kinds import array
 from .utils.labels import UNLABELLED, classes_among, has_label_given, read_labels
 
 
 class ClassificationMixin(ClassifierMixin):
     """Labels in training, and predictions from the class scores of a network.
 
-    Methods that mix it in, left of `BaseGAN`, find indices of `classes_` in `batch.y`, -1 where a
-    row has no label, and have the hook `_scores(nets, x)` that gives a score per class. If
-    `_needs_labels`, rows without a label are left out before any of them is looked at.
+    A method lists it before `BaseGAN` among its base classes. It finds the class index of every
+    sample in `batch.y`, -1 where there is no label, and defines the hook `_scores(nets, x)`, which
+    returns a score per class. If `_needs_labels`, it trains on labelled samples only.
     """
 
     _needs_labels: ClassVar[bool] = False
+    _holds: ClassVar[Mapping[str, Any]] = {"classes_": array("biufUO")}
 
-    # Of BaseGAN, beside which this stands.
+    # Defined by BaseGAN.
     _apply: Callable[..., Any]
     _keeping_earlier_fit: Callable[..., Any]
     classes_: np.ndarray
@@ -41,10 +44,10 @@ class ClassificationMixin(ClassifierMixin):
         X : array-like of shape (n, columns), (n, h, w), (n, c, h, w) or (n, h, w, c)
             Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
         y : array-like of shape (n,)
-            Labels: whole numbers or strings, of at least two classes. -1 means unlabelled where
-            at least two other classes are present; among strings, so do None, NaN and the number
-            -1 (in a list, or an array of dtype object). Where such rows are left out, the others
-            are copied.
+            Labels: integers or strings, of at least two classes. -1 means unlabelled if at least
+            two other classes are present; among strings, None, NaN and the integer -1 always do
+            (in a list, or an array of dtype object). Methods that leave unlabelled samples out
+            copy the others.
 
         Returns
         -------
@@ -53,28 +56,29 @@ class ClassificationMixin(ClassifierMixin):
         Raises
         ------
         ValueError
-            Before any training, for parameters, data or labels that cannot work.
+            Before training, for parameters, data or labels that cannot work.
         FloatingPointError
-            If a loss or weight stops being finite. An earlier fit is kept.
+            If a loss or a weight becomes NaN or infinite. An earlier fit is kept.
         """
         return super().fit(X, y)
 
     def partial_fit(self, X, y=None, classes=None):
-        """Train for one pass over these rows, after those of earlier calls.
+        """Train for one pass over these samples, in addition to those of earlier calls.
 
-        After a `fit` it goes on from the fitted networks; their optimizers begin anew unless
-        `warm_start` has kept them. Scaling (value range, or columns' means) and classes are those
-        of the first call. `n_epochs`, `lr_decay` and checkpoints play no part. Batch-norm
-        statistics are averaged over the rows of all calls.
+        After a `fit` training continues from the fitted networks, with new optimizers unless
+        `warm_start` has kept the earlier ones. The scaling (value range, or means and standard
+        deviations of columns) and the classes are those of the first call. `n_epochs`, `lr_decay`
+        and checkpoints are not used. Batch-norm statistics are averaged over the samples of all
+        calls.
 
         Parameters
         ----------
         X : array-like, as in `fit`
         y : array-like of shape (n,)
-            Labels, as in `fit`; -1 means unlabelled where at least two other classes are known.
+            Labels, as in `fit`; -1 means unlabelled if at least two other classes are known.
         classes : array-like of shape (n_classes,), default=None
-            All labels that later calls may bring; -1 means unlabelled here as in y. None: those in
-            the y of the first call.
+            All labels that may occur in this and later calls; -1 has the same meaning as in y.
+            None: the labels in the y of the first call.
 
         Returns
         -------
@@ -85,7 +89,7 @@ class ClassificationMixin(ClassifierMixin):
             return super().partial_fit(X, y)
 
     def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray]:
-        """The rows of X to train on and the indices of their classes."""
+        """The samples of X to train on and the indices of their classes."""
         y = self._check_y(X, y)
         announced = self.__dict__.pop("_announced", None)
         if not going_on:
@@ -100,11 +104,11 @@ class ClassificationMixin(ClassifierMixin):
             return X, labels
         if labelled.sum() < 2:
             raise ValueError(
-                f"y labels {labelled.sum()} of {len(y)} rows, the others are -1: training needs at "
-                "least 2 rows with labels."
+                f"y has labels for {labelled.sum()} of {len(y)} samples, the others are -1: "
+                "training needs at least 2 samples with labels."
             )
         if hasattr(self, "_callback_y"):
-            self._callback_y = y[labelled]  # of the rows that scikit-learn's callbacks are shown
+            self._callback_y = y[labelled]  # callbacks receive the labelled samples only
         return X[labelled], labels[labelled]
 
     def _check_y(self, X: Any, y: Any) -> np.ndarray:
@@ -119,18 +123,15 @@ class ClassificationMixin(ClassifierMixin):
 
     # ---------------------------------------------------------------- use
 
+    @completed_by(X_AS_IN_FIT)
     def decision_function(self, X):
-        """The classes' scores: logits, up to a constant of each row.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
+        """The scores of the classes: logits, up to a constant per sample.
 
         Returns
         -------
-        ndarray of shape (n, n_classes), float32
-            In the order of `classes_`. Of two classes: shape (n,), the second one's score minus
-            the first one's.
+        ndarray of shape (n, n_classes) or (n,), float32
+            In the order of `classes_`. With two classes the shape is (n,): the second class's
+            score minus the first one's.
         """
 
         def scores(nets):
@@ -142,12 +143,9 @@ class ClassificationMixin(ClassifierMixin):
 
         return self._apply(scores, X)
 
+    @completed_by(X_AS_IN_FIT)
     def predict_proba(self, X):
         """The probability of every class.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
 
         Returns
         -------
@@ -156,31 +154,28 @@ class ClassificationMixin(ClassifierMixin):
         """
         return self._apply(lambda nets: lambda x: self._scores(nets, x).float().softmax(1), X)
 
+    @completed_by(X_AS_IN_FIT)
     def predict(self, X):
-        """The most probable class of every row.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
+        """The most probable class of every sample.
 
         Returns
         -------
         ndarray of shape (n,)
-            Of the type that the labels had in `fit`.
+            Of the same type as the labels in `fit`.
         """
         scores = torch.as_tensor(self.decision_function(X)).numpy(force=True)
         chosen = scores > 0 if scores.ndim == 1 else scores.argmax(1)
         return self.classes_[chosen.astype(int)]
 
     def score(self, X, y, sample_weight=None):
-        """Accuracy on the rows that have a label.
+        """Accuracy on the samples that have a label.
 
         Parameters
         ----------
         X : array-like, as in `fit`
         y : array-like of shape (n,)
-            True labels. Rows without a label, as in `fit`, are left out; so are those with -1,
-            unless that is one of `classes_`.
+            True labels. Unlabelled samples, as in `fit`, are left out; so are those with -1,
+            unless -1 is one of `classes_`.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
@@ -194,13 +189,13 @@ class ClassificationMixin(ClassifierMixin):
         y = self._check_y(X, y)
         known = has_label_given(y, self.classes_)
         if not known.any():
-            raise ValueError("y is -1 throughout: score needs rows with labels.")
+            raise ValueError("y is -1 throughout: score needs samples with labels.")
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
         return accuracy_score(y[known], predicted[known], sample_weight=weight)
 
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:
-    """The different labels, in order; at least two."""
+    """The distinct labels, sorted; there must be at least two."""
     classes = classes_among(read_labels(name, y))
     if len(classes) < 2:
         raise ValueError(
@@ -217,9 +212,9 @@ def _indices(y: np.ndarray, classes: np.ndarray) -> np.ndarray:
     unseen = sorted(set(labels) - index.keys(), key=str)
     if unseen:
         raise ValueError(
-            f"y has labels that are none of the classes {classes.tolist()} of the first call: "
-            f"{unseen}. Name all of them there, by its y or by the classes of partial_fit, or "
-            "start anew with fit and warm_start=False."
+            f"y has labels that are not among the classes {classes.tolist()} of the first call: "
+            f"{unseen}. Pass all labels to the first call, in its y or as the classes of "
+            "partial_fit, or start again with fit and warm_start=False."
         )
     return np.array([index[label] for label in labels], np.int64)
 
@@ -228,5 +223,5 @@ def _check_equal(announced: np.ndarray, classes: np.ndarray) -> None:
     if announced.tolist() != classes.tolist():
         raise ValueError(
             f"classes={announced.tolist()} are not those of the first call, {classes.tolist()}: "
-            "leave classes out, or start anew with fit."
+            "leave classes out, or start again with fit."
         )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .engine.losses import Terms
 from .engine.runtime import full_precision
-from .parameters import Checked, check_rate
+from .parameters import Checked
 from .penalties import Inputs, zero_centred_penalty
 from .utils.checks import check_choice, check_number
 from .utils.parameters import parameter, parameters
@@ -90,7 +90,6 @@ class CriticParameters(Checked):
                 "samples. Use norm='none' or norm='spectral', or r1_weight=0."
             )
         check_number("r1_every", self.r1_every, low=1, integer=True)
-        check_rate("discriminator_lr", self.discriminator_lr)
         super()._check()
 
     def _own_terms(self, D: Any, batch: Any, real: Inputs, generated: Inputs) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
-"""The games' losses: pure functions of logits, each with its formula.
+"""The losses of the games: pure functions of logits, each with its formula.
 
-`real` and `fake` are D's logits on real and on generated rows, shape (n,); sigma is the
-logistic function. Every function returns a scalar to be minimised, in float32 also where logits
+`real` and `fake` are D's logits for real and for generated samples, shape (n,); sigma is the
+logistic function. Every function returns a scalar to be minimised, in float32 even if the logits
 are bfloat16.
 """
 
@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, r
 
 
 def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The loss of logits in bfloat16, as wide layers and GPUs give them, computed in float32."""
+    """Make a loss compute in float32 on tensors that wide layers or GPUs return in bfloat16."""
 
     @functools.wraps(loss)
     def of(*tensors: Tensor) -> Tensor:
@@ -31,13 +31,13 @@ def ns_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 @in_float32
 def ns_generator(fake: Tensor) -> Tensor:
-    """-E log sigma(D(G(z))), the non-saturating form (Goodfellow et al. 2014)."""
+    """-E log sigma(D(G(z))), the non-saturating loss (Goodfellow et al. 2014)."""
     return softplus(-fake).mean()
 
 
 @in_float32
 def saturating_generator(fake: Tensor) -> Tensor:
-    """E log(1 - sigma(D(G(z)))), the minimax form (Goodfellow et al. 2014)."""
+    """E log(1 - sigma(D(G(z)))), the minimax loss (Goodfellow et al. 2014)."""
     return -softplus(fake).mean()
 
 
@@ -67,7 +67,7 @@ def wgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 @in_float32
 def wgan_generator(fake: Tensor) -> Tensor:
-    """-E D(G(z)): the generator's side of the hinge and the Wasserstein games."""
+    """-E D(G(z)): the generator's loss of both the hinge and the Wasserstein game."""
     return -fake.mean()
 
 
@@ -82,16 +82,16 @@ GAN_LOSSES = {
 
 @in_float32
 def feature_matching_mean(real: Tensor, fake: Tensor) -> Tensor:
-    """|| E f(x) - E f(G(z)) ||^2 over features (n, k) (the form in MARTA GAN's paper)."""
+    """|| E f(x) - E f(G(z)) ||^2 for features (n, k) (as in MARTA GAN's paper)."""
     return (real.mean(0) - fake.mean(0)).square().sum()
 
 
 @in_float32
 def feature_matching_paired(real: Tensor, fake: Tensor) -> Tensor:
-    """1/2 E || f(x) - f(G(z)) ||^2, sample by sample (MARTA GAN's released code).
+    """1/2 E || f(x) - f(G(z)) ||^2, sample by sample (as in MARTA GAN's released code).
 
-    The code sums over the batch and divides by a constant; the mean over the batch used here
-    does not grow with the batch size.
+    The released code sums over the batch and divides by a constant. Here the loss is the mean over
+    the batch, which does not grow with the batch size.
     """
     return 0.5 * (real - fake).square().sum(1).mean()
 
@@ -107,10 +107,10 @@ def joint_discriminator(encoded: Tensor, generated: Tensor) -> Tensor:
 
 @in_float32
 def joint_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
-    """-1/2 E log(1 - sigma(D(x, E(x)))) - 1/2 E log sigma(D(G(z), z)): with the labels swapped.
+    """-1/2 E log(1 - sigma(D(x, E(x)))) - 1/2 E log sigma(D(G(z), z)): the labels are swapped.
 
-    E wants its pairs to be taken for generated ones, and G its own for encoded ones: the
-    inverse objective of Donahue et al. 2017, sec. 3.4.
+    E's pairs are to be taken for generated ones, and G's pairs for encoded ones: the inverse
+    objective of Donahue et al. 2017, sec. 3.4.
     """
     return 0.5 * ns_discriminator(generated, encoded)
 
@@ -119,7 +119,7 @@ def joint_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
 def unary_discriminator(encoded: Tensor, generated: Tensor) -> Tensor:
     """Sum over s_x, s_z, s_xz of E max(0, 1 - s) encoded + E max(0, 1 + s) generated.
 
-    Scores (n, 3); three hinges, not one of the sum (Donahue and Simonyan 2019).
+    For scores (n, 3): one hinge for each score, not one for their sum (Donahue and Simonyan 2019).
     """
     return relu(1 - encoded).sum(1).mean() + relu(1 + generated).sum(1).mean()
 
@@ -130,7 +130,7 @@ def unary_confuse(encoded: Tensor, generated: Tensor) -> Tensor:
     return encoded.sum(1).mean() - generated.sum(1).mean()
 
 
-# Whether there are unary terms -> (the discriminator's, that of encoder and generator)
+# Whether there are unary terms -> (the discriminator's, the encoder's and generator's)
 JOINT_LOSSES = {
     False: (joint_discriminator, joint_confuse),
     True: (unary_discriminator, unary_confuse),
@@ -141,14 +141,14 @@ JOINT_LOSSES = {
 def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
     """E 1/d sum_i -[t_i log sigma(a_i) + (1 - t_i) log(1 - sigma(a_i))], t = (z + 1) / 2.
 
-    For z in (-1, 1)^d; the least is reached where 2 sigma(a) - 1 = z.
+    For z in (-1, 1)^d; it is smallest where 2 sigma(a) - 1 = z.
     """
     return binary_cross_entropy_with_logits(a, (z + 1) / 2)
 
 
 @in_float32
 def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
-    """-E log p(y | x), p = softmax of the scores (n, k); y holds indices of classes (n,)."""
+    """-E log p(y | x), p = softmax of the scores (n, k), for class indices y (n,)."""
     return -log_softmax(scores, 1).gather(1, y[:, None]).mean()
 
 
@@ -164,6 +164,6 @@ def absolute_error(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().mean()
 
 
-# prior -> how far an encoder's output is from z (Donahue et al. 2017, sec. 4.1)
+# prior -> the distance of an encoder's output from z (Donahue et al. 2017, sec. 4.1)
 LATENT_LOSSES = {"uniform": latent_cross_entropy, "normal": squared_error}
 RECONSTRUCTION_LOSSES = {"l1": absolute_error, "l2": squared_error}

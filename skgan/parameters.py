@@ -121,7 +121,10 @@ class TrainingParameters(Checked):
             check_number("betas", beta, low=0, high=1, open_high=True)
         check_number("weight_decay", self.weight_decay, low=0)
         check_choice("lr_decay", self.lr_decay, LR_DECAYS)
-        check_rate("clip_grad_norm", self.clip_grad_norm)
+        rates = [name for name in vars(self) if name.endswith("_lr")]  # of single networks
+        for name in ("clip_grad_norm", *rates):
+            if getattr(self, name) is not None:
+                check_number(name, getattr(self, name), low=0, open_low=True, instead="None")
         if self.ema_decay is not None:
             check_number("ema_decay", self.ema_decay, low=0, high=1, open_high=True, instead="None")
         check_flag("warm_start", self.warm_start)
@@ -274,10 +277,6 @@ class GeneratorParameters(Checked):
     generator: Any = parameter(default="auto", network=True)
     generator_lr: float | None = None
 
-    def _check(self) -> None:
-        check_rate("generator_lr", self.generator_lr)
-        super()._check()
-
 
 @parameters
 class EncoderParameters(Checked):
@@ -300,10 +299,6 @@ class EncoderParameters(Checked):
 
     encoder: Any = parameter(default="auto", network=True)
     encoder_lr: float | None = None
-
-    def _check(self) -> None:
-        check_rate("encoder_lr", self.encoder_lr)
-        super()._check()
 
 
 @parameters
@@ -363,9 +358,3 @@ class TrunkFeatures(LayerParameters):
     def _extractor(self, nets: Any) -> PooledTaps:
         net, shape = getattr(nets, self._features_of), self.input_shape_  # type: ignore[attr-defined]
         return PooledTaps(net, self.layers, self.tap, self.pool_grid, self.pool, shape)
-
-
-def check_rate(name: str, value: float | None) -> None:
-    """Raise unless `value` is a number above 0, or None."""
-    if value is not None:
-        check_number(name, value, low=0, open_low=True, instead="None")

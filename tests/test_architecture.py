@@ -30,7 +30,7 @@ ROOMS = {
     "penalties": "torch",
     "data": "numpy torch torchvision PIL",
     "persistence": "skgan.nn skgan.data skgan.version numpy torch safetensors sklearn",
-    "utils": "numpy torch sklearn",
+    "utils": "numpy torch sklearn safetensors",
     "version": "",
     "callbacks": "sklearn",
     "datasets": "skgan.data numpy torchvision sklearn",

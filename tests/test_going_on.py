@@ -1,8 +1,10 @@
 """Interrupted and continued training: checkpoints, warm start, partial_fit, Ctrl-C."""
 
 import functools
+import importlib.util
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +15,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
-from skgan.engine import checkpoint
+from skgan.engine import checkpoint, states
 from skgan.engine.batchnorm import batch_norms
 from skgan.engine.players import Players
+from skgan.engine.runtime import make_optimizer
 from skgan.training import Training
+from skgan.utils import sealed
 from skgan.utils.files import write_atomically
 
+GOLDEN = Path(__file__).parent / "golden"
 SETTINGS = {
     "plain": {},
     "ema, rmsprop": {"ema_decay": 0.9, "optimizer": "rmsprop"},
@@ -42,6 +48,14 @@ def same(a, b):
 def losses(est):
     timing = ("seconds", "images_per_second")
     return [{k: v for k, v in row.items() if k not in timing} for row in est.history_]
+
+
+def golden_maker():
+    spec = importlib.util.spec_from_file_location("make_golden", GOLDEN / "make.py")
+    make = importlib.util.module_from_spec(spec)
+    pytest.importorskip("pandas")
+    spec.loader.exec_module(make)
+    return make
 
 
 @pytest.fixture
@@ -144,7 +158,7 @@ def test_a_warm_start_writes_checkpoints_of_its_own(small, digits, tmp_path, ste
         with pytest.raises(KeyboardInterrupt):
             est.set_params(n_epochs=4).fit(X)
     assert est.n_epochs_ == 1
-    assert len(list(tmp_path.rglob("*.pt"))) == 1 + 2
+    assert len(list(tmp_path.rglob("epoch*"))) == 1 + 2
     n = len(steps)
     assert same(est.fit(X), whole) and len(steps) - n == 10 * 2
     # A fit of these rows alone is another one, and starts anew.
@@ -283,8 +297,8 @@ def test_the_last_k_are_kept_and_only_every_few_epochs_written(small, digits, tm
     X, _ = digits
     small(image_shape=(8, 8), n_epochs=7, checkpoint_dir=tmp_path, checkpoint_every=2,
           checkpoint_keep=3).fit(X)  # fmt: skip
-    names = sorted(p.name for p in tmp_path.rglob("*.pt"))
-    assert names == ["epoch-000004.pt", "epoch-000006.pt", "epoch-000007.pt"]
+    names = sorted(p.name for p in tmp_path.rglob("epoch*"))
+    assert names == [f"epoch-00000{i}.safetensors" for i in (4, 6, 7)]
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -306,12 +320,68 @@ def test_processes_that_were_not_there_before_have_noise_of_their_own():
         assert len({bytes(n.numpy()) for n in noises}) == 4
 
 
-def test_checkpoints_are_readable_without_pickle(small, digits, tmp_path):
+def test_checkpoints_are_json_and_tensors(small, digits, tmp_path):
     small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(digits[0])
-    (path, *_) = tmp_path.rglob("*.pt")
-    content = torch.load(path, weights_only=True)
+    (path, *_) = tmp_path.rglob("epoch*")
+    assert load_file(path)  # by safetensors itself
+    content = checkpoint.decode(path.read_bytes())
     assert content["identity"]["estimator"] == "DCGANDiscriminatorFeatures"
     assert len(content["state"]["history"]) in (1, 2)
+    source = Path(checkpoint.__file__).read_text() + Path(sealed.__file__).read_text()
+    assert "pickle" not in source and "torch.load" not in source and "torch.save" not in source
+
+
+def test_a_state_comes_back_as_it_was(small, digits):
+    for settings in SETTINGS.values():
+        est = small(image_shape=(8, 8), warm_start=True, **settings).fit(digits[0])
+        state = checkpoint.decode(est._training)
+        assert {type(k) for means in state["ema"].values() for k in means} <= {int}
+        assert {type(k) for seat in state["optimizers"].values() for k in seat} == {int}
+        assert checkpoint.encode(state) == est._training
+
+
+def test_slots_are_those_that_optimizers_keep():
+    """The table of what is compared, against PyTorch's optimizers themselves."""
+    for name, betas in (("adam", (0.5, 0.9)), ("rmsprop", (0.5, 0.9)), ("sgd", (0.5, 0.9))):
+        p = torch.nn.Parameter(torch.ones(2, 3))
+        optimizer = make_optimizer(name, [p], lr=0.1, betas=betas, weight_decay=0.1)
+        p.grad = torch.ones(2, 3)
+        optimizer.step()
+        slots = optimizer.state_dict()["state"][0]
+        assert tuple(slots) == states.SLOTS[type(optimizer).__name__]
+        for key, slot in slots.items():
+            assert slot.shape == (() if key == "step" else p.shape) and slot.dtype == p.dtype
+
+
+def test_checkpoints_of_the_format_before_are_refused_by_name(tmp_path):
+    make = golden_maker()
+    est, X = make.checkpointed(tmp_path)
+    folder = tmp_path / f"{type(est).__name__}-0123456789abcdef"
+    folder.mkdir()
+    old = folder / "epoch-000002.pt"
+    shutil.copyfile(GOLDEN / "v1_checkpoint.pt", old)
+    with pytest.raises(ValueError, match="epoch-000002.pt is of an earlier skgan.*'auto'"):
+        est.set_params(resume="must").fit(X)
+    with pytest.warns(UserWarning, match="starting anew.*epoch-000002.pt is of an earlier skgan"):
+        est.set_params(resume="auto").fit(X)
+    assert old.exists() and len(list(tmp_path.rglob("epoch*.safetensors"))) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        est.set_params(resume="must").fit(X)
+        make.checkpointed(tmp_path)[0].set_params(resume="never").fit(X)
+
+
+def test_golden_checkpoints_go_on(tmp_path):
+    """What an earlier skgan of this format wrote, if it were of this version and these rows."""
+    make = golden_maker()
+    est, X = make.checkpointed(tmp_path)
+    est.fit(X)
+    newest = max(tmp_path.rglob("epoch*"))
+    for golden in sorted(GOLDEN.glob("v*_checkpoint.safetensors")):
+        kept, now = (checkpoint.decode(p.read_bytes()) for p in (golden, newest))
+        newest.write_bytes(checkpoint.encode(now | {"state": kept["state"]}))
+        on = make.checkpointed(tmp_path)[0].set_params(n_epochs=3, resume="must").fit(X)
+        assert on.n_epochs_ == 3 and on.history_[:2] == kept["state"]["history"]
 
 
 @pytest.mark.parametrize(
@@ -406,8 +476,8 @@ def test_fits_of_fewer_epochs_share_the_folder(small, digits, tmp_path, steps):
     small(n_epochs=5, **settings).fit(X)
     short = small(n_epochs=2, **settings).fit(X)
     assert short.n_epochs_ == 2 and same(short, small(image_shape=(8, 8), n_epochs=2).fit(X))
-    names = sorted(p.name for p in tmp_path.rglob("*.pt"))
-    assert names == [f"epoch-00000{i}.pt" for i in (1, 2, 4, 5)]
+    names = sorted(p.name for p in tmp_path.rglob("epoch*"))
+    assert names == [f"epoch-00000{i}.safetensors" for i in (1, 2, 4, 5)]
     n = len(steps)
     small(n_epochs=5, **settings).fit(X)
     assert len(steps) == n
@@ -421,7 +491,8 @@ def test_never_resuming_leaves_checkpoints_of_the_new_training(small, digits, tm
     settings = {"image_shape": (8, 8), "checkpoint_dir": tmp_path}
     small(n_epochs=6, **settings).fit(X)
     small(n_epochs=4, resume="never", **settings).fit(X)
-    assert sorted(p.name for p in tmp_path.rglob("*.pt")) == ["epoch-000003.pt", "epoch-000004.pt"]
+    names = sorted(p.name for p in tmp_path.rglob("epoch*"))
+    assert names == ["epoch-000003.safetensors", "epoch-000004.safetensors"]
 
 
 def test_fits_of_other_rows_share_a_folder_without_a_word(small, digits, tmp_path):
@@ -440,8 +511,10 @@ def test_files_of_others_are_passed_over(small, digits, tmp_path):
     X, _ = digits
     est = small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
     (folder,) = tmp_path.iterdir()
-    for i, content in enumerate([{"w": torch.ones(2)}, torch.ones(3), {"identity": 1, "state": 2}]):
-        torch.save(content, folder / f"zz{i}.pt")
+    save_file({"w": torch.ones(2)}, folder / "zz.safetensors")
+    (folder / "epoch.txt").write_text("")
+    for i, content in enumerate([{"identity": 1, "state": 2}, [], {"identity": {}, "state": {}}]):
+        (folder / f"epoch-99999{i}.safetensors").write_bytes(checkpoint.encode(content))
     again = small(image_shape=(8, 8), checkpoint_dir=tmp_path, resume="must").fit(X)
     assert same(est, again)
     with pytest.warns(UserWarning, match="starting anew.*lr="):
@@ -452,7 +525,8 @@ def test_a_checkpoint_that_vanishes_is_passed_over(small, digits, tmp_path, monk
     """Another process drops old ones meanwhile."""
     X, _ = digits
     small(image_shape=(8, 8), checkpoint_dir=tmp_path).fit(X)
-    monkeypatch.setattr(Path, "glob", lambda self, _pattern: [self / "gone" / "epoch-000001.pt"])
+    gone = [tmp_path / "gone" / "epoch-000001.safetensors"]
+    monkeypatch.setattr(Path, "glob", lambda _, pattern: gone if pattern[-1] == "s" else [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         small(image_shape=(8, 8), checkpoint_dir=tmp_path, lr=1e-3).fit(X)
@@ -483,15 +557,15 @@ def test_a_broken_checkpoint_is_passed_over(small, digits, tmp_path, steps):
     X, _ = digits
     whole = small(image_shape=(8, 8), n_epochs=3, checkpoint_dir=tmp_path).fit(X)
     n = len(steps)
-    newest = max(tmp_path.rglob("*.pt"))
+    newest = max(tmp_path.rglob("epoch*"))
     newest.write_bytes(newest.read_bytes()[:1000])
-    with pytest.warns(UserWarning, match="cannot be read"):
+    with pytest.warns(UserWarning, match="epoch-000003.safetensors is damaged"):
         again = small(image_shape=(8, 8), n_epochs=3, checkpoint_dir=tmp_path).fit(X)
     assert same(whole, again) and len(steps) == n + n // 3
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.pt"
+    path = tmp_path / "a"
     write_atomically(path, b"old")
 
     def full_disk(_fd):
@@ -500,7 +574,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="no space"):
         write_atomically(path, b"new")
-    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a.pt"]
+    assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_search_may_share_one_folder(small, digits, tmp_path):
@@ -610,13 +684,13 @@ def kill_and_resume(folder, delay):
     command = [sys.executable, "-c", CHILD, str(folder / "checkpoints"), str(folder / "out.npz")]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=env)
-    while not list(folder.rglob("*.pt")):
+    while not list(folder.rglob("epoch*")):
         assert process.poll() in (None, 0)
         time.sleep(0.002)
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     killed = process.wait() != 0
-    epoch = max(int(p.stem.removeprefix("epoch-")) for p in folder.rglob("epoch*.pt"))
+    epoch = max(int(p.stem.removeprefix("epoch-")) for p in folder.rglob("epoch*"))
     subprocess.run(command, env=env, check=True)
     with np.load(folder / "out.npz") as out:
         return out["Z"], int(out["n"]), epoch, killed
@@ -632,7 +706,9 @@ def undisturbed(tmp_path_factory):
         return out["Z"]
 
 
-@pytest.mark.parametrize("moment", range(20))
+@pytest.mark.parametrize(
+    "moment", [pytest.param(m, marks=[pytest.mark.slow] * (m > 1)) for m in range(20)]
+)
 def test_killed_at_any_moment(tmp_path, undisturbed, moment):
     """SIGKILL, then resume: equal bit for bit, with the remaining steps only."""
     delay = random.Random(moment).uniform(0, 0.8)

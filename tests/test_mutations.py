@@ -14,6 +14,7 @@ CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.
 SUPERVISED, MGAN = "tests/methods/test_supervised.py", "tests/methods/test_mgan.py"
 BIGAN, PRODUCTS = "tests/methods/test_bigan.py", "tests/nn/test_conv.py"
 AUTOENCODER = "tests/methods/test_autoencoder.py"
+CRAFTED, CRITICS = "tests/test_crafted.py", "tests/test_critics.py"
 REGRESSOR = "tests/methods/test_latent_regressor.py"
 # mutation -> the test that must notice
 NOTICED_BY = {
@@ -45,9 +46,18 @@ NOTICED_BY = {
     "every_row_by_the_first_generator": f"{MGAN}::test_components",
     "one_optimizer_for_both_losses": f"{MGAN}::test_steps_equal_a_loop_written_by_hand",
     "null_and_row_space_swapped": f"{MGAN}::test_null_and_row_parts",
+    "terms_left_out_of_the_loss":
+        f"{CRITICS}::test_five_steps_with_lazy_r1_equal_a_loop_written_by_hand",
+    "critics_see_samples_as_they_are":
+        f"{CRITICS}::test_everything_that_a_critic_sees_in_training_is_augmented",
+    "heads_of_a_trunk_swapped":
+        "tests/nn/test_trunk.py::test_several_heads_at_once_run_shared_layers_once",
     "weights_cast_once_and_for_all": f"{PRODUCTS}::test_a_moved_weight_is_cast_anew",
     "phases_with_their_taps_unreversed":
         f"{PRODUCTS}::test_values_and_gradients_are_those_of_the_stock_layers",
+    "digests_not_compared": f"{CRAFTED}::test_a_flipped_bit_in_a_weight_is_noticed",
+    "slots_not_compared": f"{CRAFTED}::test_slots_that_do_not_fit_are_refused",
+    "attributes_not_compared": f"{CRAFTED}::test_attributes_that_are_not_declared_are_refused",
 }  # fmt: skip
 
 

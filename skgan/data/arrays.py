@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..utils.checks import check_choice, check_finite, check_number
+from ..utils.kinds import Kind, array, is_number, tuple_of
 from .sources import LazyImages, read_ahead
 
 SMALLEST_SIDE = 8  # pixels
@@ -125,6 +126,33 @@ class DataFormat:
             )
 
 
+_DTYPE = Kind("a type of numbers", lambda v: type(v) is str and np.dtype(v).kind in "biuf")
+
+
+def _is_sound(form: Any) -> bool:
+    """Whether it is a format whose fields are of their kinds and go together."""
+    if type(form) is not DataFormat:
+        return False
+    tuple_of(1, 2, 3).check("_format.row_shape", form.row_shape)
+    _DTYPE.check("_format.dtype", form.dtype)
+    good = is_number(form.low) and is_number(form.high)
+    good = good and -math.inf < form.low < form.high < math.inf
+    good = good and isinstance(form.channels_last, (bool, np.bool_))
+    mean: Any = form.mean
+    scale: Any = form.scale
+    if form.image_shape is not None:
+        tuple_of(3).check("_format.image_shape", form.image_shape)
+        same = math.prod(form.image_shape) == math.prod(form.row_shape)
+        return good and same and mean is None and scale is None
+    for name, moments in (("mean", mean), ("scale", scale)):
+        array("f").check(f"_format.{name}", moments)
+        good = good and moments.shape == form.row_shape and moments.dtype == np.float64
+    return good and bool(np.isfinite(mean).all() and np.all(scale > 0))
+
+
+FORMAT = Kind("a DataFormat whose fields go together", _is_sound)
+
+
 class ArraySource:
     """The samples of an array, a memmap or `LazyImages`, encoded batch by batch.
 
@@ -158,18 +186,16 @@ class ArraySource:
 
     def fingerprint(self) -> str:
         """A digest of the shape, dtype and values of X, and of the labels."""
-        rows = self._fingerprint_of_rows()
-        if self.labels is None:
-            return rows
-        return f"{rows}, labels {hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]}"
-
-    def _fingerprint_of_rows(self) -> str:
         if isinstance(self.X, LazyImages):
-            return self.X.fingerprint()
-        digest = hashlib.sha256(f"{self.X.shape} {self.X.dtype}".encode())
-        for chunk in _chunks(self.X):
-            digest.update(np.ascontiguousarray(chunk).tobytes())
-        return digest.hexdigest()[:16]
+            found = self.X.fingerprint()
+        else:
+            digest = hashlib.sha256(f"{self.X.shape} {self.X.dtype}".encode())
+            for chunk in _chunks(self.X):
+                digest.update(chunk.tobytes())
+            found = digest.hexdigest()[:16]
+        if self.labels is None:
+            return found
+        return f"{found}, labels {hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]}"
 
 
 class Subset:
@@ -278,8 +304,7 @@ def _is_channels_last(row_shape: tuple[int, ...], data_format: str) -> bool:
 
 def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
     if not (isinstance(value_range, str) and value_range == "auto"):
-        ok = isinstance(value_range, (tuple, list)) and len(value_range) == 2
-        if not ok:
+        if not isinstance(value_range, (tuple, list)) or len(value_range) != 2:
             raise ValueError(f"value_range={value_range!r} must be 'auto' or (low, high).")
         for bound in value_range:
             check_number("value_range", bound)

@@ -20,7 +20,6 @@ LAZY_PACKAGES = {"zarr", "h5py", "dask"}
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
-_ALL = slice(None)
 
 
 class LazyImages:
@@ -86,7 +85,11 @@ class LazyImages:
     """
 
     def __init__(self, source: Any, size: tuple[int, int] | None = None, mode: str | None = None):
-        _check_size(size)
+        if size is not None:
+            if not isinstance(size, (tuple, list)) or len(size) != 2:
+                raise ValueError(f"size={size!r} must be (h, w) in pixels, or None.")
+            for side in size:
+                check_number("size", side, low=1, integer=True)
         check_choice("mode", mode, (*MODES, None))
         self._store = _make_store(source, size, mode)
         self._rows = np.arange(len(self._store), dtype=np.int64)
@@ -112,8 +115,7 @@ class LazyImages:
         """
         _refuse_one_path("X", X)
         if isinstance(X, Dataset):
-            is_array = hasattr(X, "shape") or hasattr(X, "__array__")
-            return X if is_array else cls(X)
+            return X if hasattr(X, "shape") or hasattr(X, "__array__") else cls(X)
         packages = {c.__module__.split(".")[0] for c in type(X).__mro__}
         if packages & LAZY_PACKAGES and _is_array(X) and len(X.shape) > 1:
             return cls(X)
@@ -149,7 +151,7 @@ class LazyImages:
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, tuple):  # scikit-learn indexes with [rows, ...]
             key, *rest = key or (...,)
-            if not all(r is Ellipsis or (isinstance(r, slice) and r == _ALL) for r in rest):
+            if not all(r is Ellipsis or (isinstance(r, slice) and r == slice(None)) for r in rest):
                 raise IndexError(
                     "LazyImages has indices for its first axis only: decode images first, as in "
                     "np.asarray(images[indices])[:, ...]."
@@ -283,12 +285,3 @@ def _is_plain_folder(X: Any) -> bool:
     if folder is None or type(X) is not folder.ImageFolder:
         return False
     return X.transform is None and X.loader is folder.default_loader
-
-
-def _check_size(size: Any) -> None:
-    if size is None:
-        return
-    if not (isinstance(size, (tuple, list)) and len(size) == 2):
-        raise ValueError(f"size={size!r} must be (h, w) in pixels, or None.")
-    for side in size:
-        check_number("size", side, low=1, integer=True)

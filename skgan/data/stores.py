@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
 N_THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the GIL while it decodes
-FILES_PER_TASK = 8  # up to this many are decoded in the calling thread
+FILES_PER_TASK = 8
 READ_BYTES = 2**28  # at most this much of an array is read at once
 
 
@@ -50,14 +50,9 @@ class Files:
             for i, row in enumerate(rows[start : start + FILES_PER_TASK], start):
                 out[i] = self._image(self.paths[row])
 
-        starts = range(0, len(rows), FILES_PER_TASK)
-        if len(starts) < 2 or N_THREADS < 2:
-            for start in starts:
-                fill(start)
-            return out
         with ThreadPoolExecutor(N_THREADS) as pool:
-            for _ in pool.map(fill, starts):  # raises the error of the first bad file in order
-                pass
+            # Raises the error of the first bad file in order.
+            list(pool.map(fill, range(0, len(rows), FILES_PER_TASK)))
         return out
 
     def _image(self, path: str) -> np.ndarray:
@@ -204,9 +199,8 @@ class StoredRows:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        reopen = self.__dict__.pop("reopen", None)
-        if reopen is not None:
-            file, name, *_ = reopen
+        if "reopen" in state:
+            file, name, *_ = self.__dict__.pop("reopen")
             self.array = importlib.import_module("h5py").File(file, "r")[name]
 
 

@@ -1,1 +1,1 @@
-"""Training: networks as players, the loop, and where it runs."""
+"""Training: the networks and their optimizers, the loop over epochs, devices and precision."""

@@ -1,4 +1,4 @@
-"""Batch-norm statistics measured anew after training (DCGAN's and BiGAN's released codes)."""
+"""Batch-norm statistics measured again after training, as in DCGAN's and BiGAN's released code."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -26,10 +26,11 @@ def measure(
     earlier: Iterable[nn.Module] = (),
     share: float = 1.0,
 ) -> None:
-    """Set the statistics to their plain averages over `passes`, each given to `run`.
+    """Set the statistics to their plain averages over `passes`, each of which `run` is called with.
 
-    While they are collected every layer normalises by its own batch, as in training; all else
-    is in eval mode. They count as `share`, and as the rest those of the networks in `earlier`.
+    Meanwhile batch norm normalises each batch by the batch's own statistics, as in training; every
+    other layer is in eval mode. The result is `share` times the new statistics plus (1 - share)
+    times those of the networks in `earlier`.
     """
     layers = batch_norms(nets)
     if not layers:

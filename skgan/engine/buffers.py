@@ -1,6 +1,6 @@
-"""Buffers, such as batch-norm statistics, follow the same rule as parameters: `update` moves them.
+"""Buffers, such as batch-norm statistics, change like parameters: only where `update` says so.
 
-A pass through a network that the next `update` does not name leaves no trace in its buffers.
+A forward pass through a network that the next `update` does not name leaves its buffers unchanged.
 """
 
 from collections.abc import Mapping
@@ -10,29 +10,29 @@ from torch import Tensor, nn
 
 
 class Buffers:
-    """The buffers of networks by role, as they are when a role last moved."""
+    """The buffers of every role's network, as they were after its last update."""
 
     def __init__(self, nets: Mapping[str, nn.Module]):
         self._slots = {role: _slots(net) for role, net in nets.items()}
         self.settle()
 
     def settle(self) -> None:
-        """Take every network's buffers as they are now for those that are put back."""
+        """Store every network's buffers; `put_back` restores these."""
         self._settled = {role: [b.clone() for b in self._of(role)] for role in self._slots}
-        # By role: what was put back, its versions then, and what it took the place of.
+        # By role: the buffers that were put back, their versions then, and those they replaced.
         self._set_aside: dict[str, tuple[list[Tensor], list[int], list[Tensor]]] = {}
 
     def put_back(self, role: str) -> None:
-        """As they were when the role last moved; what they are now is set aside."""
+        """Restore the buffers from after the role's last update, and set the present ones aside."""
         if not self._was_run(role):
             return
-        # A graph that is still wanted may hold the buffers of now: replace, don't overwrite.
+        # An autograd graph still in use may hold the present buffers: replace, don't overwrite.
         moved, back = self._of(role), [b.clone() for b in self._settled[role]]
         self._set(role, back)
         self._set_aside[role] = back, [b._version for b in back], moved
 
     def keep(self, role: str) -> None:
-        """As the pass of the role's loss left them, also if they were put back since."""
+        """Keep the buffers as the pass for the role's loss left them, even if put back since."""
         if not self._was_run(role):
             self._set(role, self._set_aside[role][2])
         self._set_aside.pop(role, None)
@@ -46,7 +46,7 @@ class Buffers:
             module._buffers[name] = value
 
     def _was_run(self, role: str) -> bool:
-        """Whether buffers have moved since they were put back."""
+        """Whether a forward pass has changed the buffers since they were put back."""
         if role not in self._set_aside:
             return True
         back, versions, _ = self._set_aside[role]

@@ -1,25 +1,25 @@
 """Training states: taken, put back, and kept in files that survive a kill at any moment."""
 
 import hashlib
-import io
 import json
-import pickle
 import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from ..utils import plain, sealed
 from ..utils.files import write_atomically
 from ..utils.seeds import stream
 from . import processes
-from .players import Players
+from .players import Players, laid_out_as, role_of
+from .states import check_state, kind_of_optimizer
 
-FORMAT = 1
-SUFFIX = ".pt"
+FORMAT = 2
+SUFFIX = ".safetensors"
+SUFFIX_BEFORE = ".pt"  # of format 1, which is not opened: PyTorch's own
 
 State = dict[str, Any]
 
@@ -32,22 +32,20 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
         "rng": processes.gather(players.rng.get_state()),
         "nets": {role: _cpu(net.state_dict()) for role, net in players.nets.items()},
         "ema": {role: _cpu(dict(enumerate(mean))) for role, mean in players.ema.items()},
-        "optimizer": _optimizer_of(players),
+        "optimizer": kind_of_optimizer(players),
         "optimizers": {
-            role: {
-                i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()
-            }
+            role: {i: _cpu(slots) for i, slots in optimizer.state_dict()["state"].items()}
             for role, optimizer in players.optimizers.items()
         },
         "n_updates": dict(players.n_updates),
         "n_steps": players.n_steps,
-    }  # fmt: skip
+    }
 
 
 def from_networks(
     nets: Mapping[str, nn.Module], history: list[dict[str, float]], seed: int, n_steps: int
 ) -> State:
-    """A state to go on from where only the networks are left: optimizers begin anew."""
+    """A state to continue from where only the networks are left: optimizers begin anew."""
     return {
         "seed": seed,
         "history": history,
@@ -61,9 +59,23 @@ def from_networks(
 
 
 def put_back(players: Players, history: list[dict[str, float]], state: State | bytes) -> int:
-    """The inverse of `take`, into players just built for the same networks; returns the seed."""
-    state = decode(state) if isinstance(state, bytes) else state
-    _check_same(players, state)
+    """The inverse of `take`, into players just built for the same networks; returns the seed.
+
+    Raises
+    ------
+    ValueError
+        For a state of other networks or optimizers, or one that is damaged or made up. Nothing
+        has been touched then.
+    """
+    if isinstance(state, bytes):
+        try:
+            state = decode(state)
+        except ValueError as error:
+            raise ValueError(
+                f"the state of training that this estimator keeps cannot be read ({error}): start "
+                "anew with warm_start=False."
+            ) from error
+    check_state(players, state)
     history[:] = [dict(row) for row in state["history"]]
     players.rng.set_state(_noise_of(processes.rank(), state))
     for role, net in players.nets.items():
@@ -73,14 +85,21 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
         for mean, weights in zip(players.ema[role], means, strict=bool(players.ema[role])):
             mean.copy_(weights.detach())
     for seat, saved in state["optimizers"].items():
-        optimizer = players.optimizer(seat)
+        if not saved:  # it begins anew, or has nothing to move
+            continue
+        optimizer, weights = players.optimizer(seat), players.parameters[role_of(seat)]
         groups = optimizer.state_dict()["param_groups"]  # rates are set by the loop
-        slots = {i: dict(s) for i, s in saved.items()}
+        slots = {i: _laid_out(weights[i], slots) for i, slots in saved.items()}
         optimizer.load_state_dict({"state": slots, "param_groups": groups})
     players.n_updates = dict(state["n_updates"])
     players.n_steps = state["n_steps"]
     players.buffers.settle()
     return state["seed"]
+
+
+def _laid_out(weights: Tensor, slots: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
+    """In memory as the weights are: fused optimizers take no notice of strides."""
+    return {k: v if v is None or k == "step" else laid_out_as(weights, v) for k, v in slots.items()}
 
 
 def _noise_of(rank: int, state: State) -> Tensor:
@@ -91,39 +110,29 @@ def _noise_of(rank: int, state: State) -> Tensor:
     return stream(state["seed"], f"process {rank} from step {state['n_steps']}").get_state()
 
 
-def _check_same(players: Players, state: State) -> None:
-    """Raise where the networks or their optimizers are not those of the state."""
-    now = {r: [tuple(v.shape) for v in n.state_dict().values()] for r, n in players.nets.items()}
-    then = {r: [tuple(v.shape) for v in n.values()] for r, n in state["nets"].items()}
-    other = [role for role in {**then, **now} if now.get(role) != then.get(role)]
-    if other:
-        raise ValueError(
-            "the networks are not those of the training that is to go on: "
-            f"{', '.join(map(repr, other))} differ. Keep the parameters that they are built by, "
-            "or start anew with warm_start=False."
-        )
-    name, before = _optimizer_of(players), state.get("optimizer")
-    if before not in (None, name):
-        raise ValueError(
-            f"optimizer: {name} cannot go on from what {before} remembers. Keep optimizer as it "
-            "was, or start anew with warm_start=False."
-        )
-
-
-def _optimizer_of(players: Players) -> str:
-    return type(next(iter(players.optimizers.values()))).__name__
-
-
 def encode(state: State) -> bytes:
-    """A state as bytes, readable with `torch.load(..., weights_only=True)`."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
+    """A state as bytes: JSON and tensors, with a digest (`skgan.utils.sealed`)."""
+    encoder = plain.Encoder({})
+    return sealed.seal({"format": FORMAT, "content": encoder.encode("", state)}, encoder.tensors)
 
 
 def decode(content: bytes) -> State:
-    """The inverse of `encode`."""
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    """The inverse of `encode`.
+
+    Raises
+    ------
+    ValueError
+        For bytes that `encode` has not written, or that have been damaged since.
+    """
+    document, tensors = sealed.unseal(content)
+    if document.keys() != {"format", "content"}:
+        raise ValueError("it holds no training state")
+    if document["format"] != FORMAT:
+        raise ValueError(f"it has format {document['format']!r}, and this skgan reads {FORMAT}")
+    try:
+        return plain.decode(document["content"], tensors, {})
+    except sealed.ERRORS as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _cpu(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -156,7 +165,7 @@ class Checkpoints:
         """The newest state of this fit, if `resume` ("auto", "never", "must") wants one.
 
         States of more than `n_epochs`, and files that a kill or a full disk has left unreadable,
-        are passed over. `instead`, if given, is a state that the fit can go on from as well.
+        are passed over. `instead`, if given, is a state that the fit can continue from as well.
         """
         self.begun_anew = resume == "never"
         if resume == "never":
@@ -166,33 +175,35 @@ class Checkpoints:
             ours = found is not None and found["identity"] == self.identity
             if found is not None and ours and len(found["state"]["history"]) <= n_epochs:
                 return found["state"]
+        none = f"checkpoint_dir={str(self.root)!r} has no checkpoint of this fit"
         if resume == "must":
-            difference = self._difference()
             raise ValueError(
-                f"resume='must', but checkpoint_dir={str(self.root)!r} has no checkpoint of this "
-                f"fit{difference or ''}: use resume='auto' to start anew."
+                f"resume='must', but {none}{self._difference()}: use resume='auto' to start anew."
             )
         if instead is not None:
             return instead
         # Fits of other rows, such as those of a search's folds, are meant to be others.
         if difference := self._difference(of_same="data"):
-            warnings.warn(
-                f"starting anew: no checkpoint in {str(self.root)!r} is of this fit{difference}.",
-                UserWarning,
-                stacklevel=2,
-            )
+            warnings.warn(f"starting anew: {none}{difference}.", UserWarning, stacklevel=2)
         return None
 
-    def _difference(self, of_same: str = "") -> str | None:
-        """How the newest checkpoint of any other fit differs from what is asked for.
+    def _difference(self, of_same: str = "") -> str:
+        """What is there instead: one of this class in format 1, or how any other fit differs.
 
-        If `of_same` is given, only those with the same value of that are looked at.
+        The newest checkpoint is named. If `of_same` is given, only those in today's format with
+        the same value of that are looked at.
         """
-        for path in _newest_first(self.root, "*/*"):
+        pattern = f"{self.identity['estimator']}-*/epoch-*"
+        if earlier := _newest_first(self.root, pattern, SUFFIX_BEFORE):
+            return (
+                f" ({earlier[0]} is of an earlier skgan, in PyTorch's format, which this one does "
+                "not open: remove it, or continue with the skgan that wrote it)"
+            )
+        for path in _newest_first(self.root, "*/epoch-*"):
             found = _read(path)
-            if found is None or found["identity"] == self.identity:
+            theirs = found["identity"] if found else self.identity
+            if theirs == self.identity:
                 continue
-            theirs = found["identity"]
             if of_same and theirs.get(of_same) != self.identity.get(of_same):
                 continue
             names = [
@@ -200,7 +211,7 @@ class Checkpoints:
             ]
             parts = [f"{k}={theirs.get(k)} there, {self.identity.get(k)} now" for k in names]
             return f" ({path.parent.name} has {'; '.join(parts)})"
-        return None
+        return ""
 
     def open(self) -> None:
         """Make the folder; a ValueError if it cannot be written to."""
@@ -239,8 +250,8 @@ class Checkpoints:
         self.begun_anew = False
 
 
-def _newest_first(folder: Path, pattern: str = "*") -> list[Path]:
-    files = [p for p in folder.glob(pattern + SUFFIX) if not p.name.startswith(".")]
+def _newest_first(folder: Path, pattern: str = "epoch-*", suffix: str = SUFFIX) -> list[Path]:
+    files = [p for p in folder.glob(pattern + suffix) if not p.name.startswith(".")]
     return sorted(files, key=lambda p: (p.name, _time_of_change(p)), reverse=True)
 
 
@@ -257,8 +268,11 @@ def _read(path: Path) -> dict[str, Any] | None:
         found = decode(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        warnings.warn(f"checkpoint {path} cannot be read ({error}); passed over.", stacklevel=3)
+    except (OSError, ValueError) as error:
+        warnings.warn(
+            f"checkpoint {path} is damaged ({error}), and passed over.", UserWarning, stacklevel=3
+        )
         return None
-    ours = isinstance(found, dict) and {"identity", "state"} <= found.keys()
-    return found if ours and isinstance(found["identity"], dict) else None
+    ours = isinstance(found, dict) and found.keys() == {"identity", "state"}
+    ours = ours and all(type(v) is dict for v in found.values())
+    return found if ours and type(found["state"].get("history")) is list else None

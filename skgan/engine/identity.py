@@ -1,4 +1,4 @@
-"""What makes two fits the same one, so that one may go on from the other's checkpoint."""
+"""What must be equal in two fits for one to resume from the other's checkpoint."""
 
 import contextlib
 import functools
@@ -18,18 +18,19 @@ from ..utils.parameters import names_of
 def identity(
     estimator: Any, data: str, n_epochs: int, version: str, state: bytes | None = None
 ) -> dict[str, str]:
-    """What must be equal for one fit to go on from another's checkpoint, in words.
+    """All that must be equal for one fit to resume from another's checkpoint, as text by name.
 
     Parameters
     ----------
     estimator : BaseEstimator
     data : str
-        A digest of the rows.
+        A digest of the training data.
     n_epochs : int
-        In all.
+        The total number of epochs.
     version : str
+        Of skgan.
     state : bytes or None
-        What a warm start goes on from.
+        The training state that a warm start continues from.
     """
     free = names_of(estimator, "free")
     p = {k: v for k, v in estimator.get_params(deep=False).items() if k not in free}
@@ -42,11 +43,12 @@ def identity(
 
 
 def describe(value: Any, within: tuple[int, ...] = ()) -> str:
-    """The value in words that are the same in another process.
+    """The value as text that is the same in every process.
 
-    Of a module the words depend on its weights, on which of them are trained, and on what its
-    layers hold besides; of a function on its code, defaults and closure, not on the functions it
-    calls; of a class on its name alone. `within` are the values that this one is a part of.
+    For a module it depends on its weights, on which of them are trained, and on all other
+    attributes of its layers; for a function on its code, defaults and closure, not on the functions
+    it calls; for a class on its name alone. `within` has the ids of the objects that contain this
+    value.
     """
     if id(value) in within:
         return "itself"
@@ -71,15 +73,14 @@ def describe(value: Any, within: tuple[int, ...] = ()) -> str:
     if isinstance(value, np.random.RandomState):
         parts: Any = value.get_state()
         return f"RandomState {_digest(repr([np.asarray(p).tolist() for p in parts]).encode())}"
-    if type(value).__repr__ is object.__repr__:  # which would say where it is in memory
-        return (
-            f"{type(value).__module__}.{type(value).__qualname__} {getattr(value, '__dict__', '')}"
-        )
+    if type(value).__repr__ is object.__repr__:  # which would show a memory address
+        cls = type(value)
+        return f"{cls.__module__}.{cls.__qualname__} {getattr(value, '__dict__', '')}"
     return repr(value)
 
 
 def _parts_of(net: nn.Module, inner: Callable[[Any], str]) -> Iterator[bytes]:
-    """What makes a module what it is: layers, weights, buffers, plain attributes."""
+    """All that defines a module: its layers, weights, buffers and plain attributes."""
     yield repr(net).encode()
     for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
         yield f"{name} {tensor.requires_grad}".encode() + _bits(tensor)
@@ -97,7 +98,7 @@ _OF_EVERY_MODULE = {*vars(nn.Module()), "training"}
 
 
 def _code_of(function: Any, inner: Callable[[Any], str]) -> list[str]:
-    """A digest of what a function of Python does; nothing for classes and functions of C."""
+    """A digest of a Python function's code; an empty list for classes and functions in C."""
     function = inspect.unwrap(getattr(function, "__func__", function))
     if not inspect.isfunction(function):
         return []
@@ -105,10 +106,9 @@ def _code_of(function: Any, inner: Callable[[Any], str]) -> list[str]:
     for cell in function.__closure__ or ():
         with contextlib.suppress(ValueError):  # an empty cell
             value = cell.cell_contents
-            # Of a function the code only: it may enclose itself.
-            enclosed.append(
-                repr(_words(value.__code__)) if inspect.isfunction(value) else inner(value)
-            )
+            # Only the code of an enclosed function, which may be the function itself.
+            known = inspect.isfunction(value)
+            enclosed.append(repr(_words(value.__code__)) if known else inner(value))
     given = inner(function.__defaults__), inner(function.__kwdefaults__), enclosed
     return [_digest(repr([given, _words(function.__code__)]).encode())]
 
@@ -124,7 +124,4 @@ def _words(code: CodeType) -> list[Any]:
 
 
 def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()[:16]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]

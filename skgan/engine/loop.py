@@ -1,4 +1,4 @@
-"""Epochs over shuffled batches: a loop that knows nothing of the game it trains."""
+"""Epochs over shuffled minibatches: a loop that is the same for every method."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ from .runtime import lr_factor, to_device
 
 
 class Source(Protocol):
-    """Rows by index, as the networks see them; `labels` are class indices, if there are any."""
+    """Samples by index, scaled as the networks see them; `labels` are class indices or None."""
 
     labels: np.ndarray | None
 
@@ -32,22 +32,22 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """What `_step` sees of one minibatch.
+    """One minibatch, as `_step` receives it.
 
     Attributes
     ----------
     x : Tensor (n, ...)
-        Images in [-1, 1] or standardised rows, on the training device.
+        Images in [-1, 1] or standardised rows of a table, on the training device.
     step, epoch : int
-        Minibatches so far with this one, from 1; passes over the data, from 1.
+        Numbers of this minibatch and of this pass over the data, both counted from 1.
     latent : callable (n=len(x)) -> Tensor (n, latent_dim)
         Draws from the prior.
     normal, uniform : callable (*shape) -> Tensor
         Noise from N(0, 1) and from U(0, 1).
     log : callable (**tensors)
-        Adds the means of tensors, by name, to what becomes this epoch's row of `history_`.
+        Adds the mean of every tensor, under its name, to this epoch's row of `history_`.
     y : int64 Tensor (n,) or None
-        Indices of the rows' classes, -1 where there is no label; None in a game without labels.
+        Class index of every sample, -1 where it has no label; None in games without labels.
     """
 
     x: Tensor
@@ -62,7 +62,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: settings of the loop, all resolved."""
+    """The settings of the loop, with every "auto" resolved."""
 
     n_epochs: int
     batch_size: int
@@ -75,12 +75,12 @@ class Plan:
 
 
 def n_batches(n: int, batch_size: int) -> int:
-    """Batches an epoch. They are of even size, and none is below two rows."""
+    """Minibatches per epoch: of near-equal size, and of at least two samples each."""
     return max(1, min(math.ceil(n / batch_size), n // 2))
 
 
 def split_rows(rows: Any, batch_size: int) -> list[Any]:
-    """All rows in batches of at most `batch_size` whose sizes differ by at most one."""
+    """All indices in minibatches of at most `batch_size`, whose sizes differ by at most one."""
     return np.array_split(rows, n_batches(len(rows), batch_size))
 
 
@@ -95,11 +95,11 @@ def train(
     after_epoch: Callable[[], bool],
     interrupted: Callable[[], bool],
 ) -> None:
-    """Play until `history` has `plan.n_epochs` rows; each epoch appends one.
+    """Train until `history` has `plan.n_epochs` rows; each epoch appends one.
 
-    `step(nets, batch, update)` plays one minibatch with the networks of `players`, which `nets`
-    holds as attributes. `after_epoch` is called behind each epoch and stops the training by
-    returning True; so does `interrupted`, which is asked behind each minibatch.
+    `step(nets, batch, update)` trains on one minibatch; `nets` has the networks of `players` as
+    attributes. Training stops if `after_epoch`, called after each epoch, or `interrupted`, called
+    after each minibatch, returns True.
     """
     for net in players.nets.values():
         net.train()
@@ -172,10 +172,10 @@ def _diverged(what: str, role: str, epoch: int, value: float) -> None:
 
 @contextlib.contextmanager
 def interrupts(on_interrupt: str) -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C was pressed; "raise" leaves Ctrl-C as it is.
+    """A function that returns whether Ctrl-C was pressed; "raise" leaves Ctrl-C as it is.
 
-    With "stop" the first Ctrl-C is noted and training ends behind the minibatch under way; a
-    second one interrupts at once. Signals reach the main thread only.
+    With "stop" the first Ctrl-C ends training after the current minibatch, and a second one
+    interrupts at once. Only the main thread receives signals.
     """
     main = threading.current_thread() is threading.main_thread()
     if on_interrupt == "raise" or not main:

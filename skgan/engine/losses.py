@@ -1,4 +1,4 @@
-"""A loss with what is added to it: networks move down the sum, and `history_` has the loss."""
+"""A loss and terms added to it: networks minimise the sum, `history_` records the loss alone."""
 
 from collections.abc import Mapping
 from typing import Union
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 class Terms:
-    """Terms, by name, that are added to a loss: `loss + terms` is what `update` is given.
+    """Named terms to add to a loss: `loss + terms` is passed to `update`.
 
-    Without any it is the loss itself.
+    If there are none, `loss + terms` is the loss itself.
     """
 
     def __init__(self, terms: Mapping[str, Tensor]):
@@ -20,7 +20,7 @@ class Terms:
 
 
 class Regularised:
-    """A loss, and the `total` of it and its terms; other losses may be added to both."""
+    """A loss, and the `total` of the loss and its terms; adding another loss adds it to both."""
 
     def __init__(self, loss: Tensor, total: Tensor):
         self.loss, self.total = loss, total

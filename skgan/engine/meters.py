@@ -1,4 +1,4 @@
-"""Means of scalars over the steps of an epoch: what becomes a row of `history_`."""
+"""Means of scalars over the steps of an epoch, which become a row of `history_`."""
 
 from collections.abc import Mapping
 
@@ -6,26 +6,26 @@ from torch import Tensor
 
 
 class Meters:
-    """Sums of scalars by name, on their device; read once an epoch."""
+    """Sums of scalars by name, on their device; read once per epoch."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
     def log(self, **values: Tensor) -> None:
-        """Add the mean of each tensor."""
+        """Log the mean of each tensor."""
         self.add({name: value.detach().float().mean() for name, value in values.items()})
 
     def add(self, values: Mapping[str, Tensor]) -> None:
-        """Add scalars."""
+        """Log scalars."""
         for name, value in values.items():
-            # float64 would be refused on some devices; an epoch's sum is small enough for 32.
+            # Some devices have no float64; an epoch's sum is small enough for float32.
             value = value.float()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def read(self) -> dict[str, float]:
-        """The means, in the order of first appearance; starts anew."""
+        """The means, in the order in which their names were first logged; then all are cleared."""
         means = {name: float(s) / self._counts[name] for name, s in self._sums.items()}
         self._sums, self._counts = {}, {}
         return means

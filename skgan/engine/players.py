@@ -1,4 +1,4 @@
-"""The networks of a game, their optimizers, and the one verb that moves them: `update`."""
+"""The networks of a game, their optimizers, and `update`, the only method that trains them."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,17 +18,20 @@ Loss = Tensor | Regularised
 
 
 class Players:
-    """Networks by role, and by seat an optimizer of one: "role", and "role+1" for a second loss.
+    """Networks by role, and their optimizers by seat.
+
+    A seat is one loss of a role with an optimizer of its own: "role" for the first loss, "role+1"
+    for a second one.
 
     Parameters
     ----------
     nets : dict of role -> Module
-        With disjoint parameters: one that two roles hold is an error.
+        No parameter may belong to two roles.
     make_optimizer : callable (role, parameters) -> torch.optim.Optimizer
     clip_grad_norm : float or None
-        Bound on the norm of every role's gradient.
+        Upper bound on the norm of every role's gradient.
     ema_decay : float or None
-        Decay per step of the moving average of every role's weights.
+        Decay per step of the exponential moving average of every role's weights.
     rng : torch.Generator
     """
 
@@ -63,7 +66,7 @@ class Players:
         self.n_steps = 0
 
     def optimizer(self, seat: str) -> torch.optim.Optimizer:
-        """The optimizer of a role, or of one more loss of it ("role+1", ...)."""
+        """The optimizer of a seat, made on first use."""
         if seat not in self.optimizers:
             role = role_of(seat)
             self.optimizers[seat] = self._make_optimizer(role, self.parameters[role])
@@ -71,14 +74,14 @@ class Players:
         return self.optimizers[seat]
 
     def update(self, **losses: Loss | tuple[Loss, ...]) -> None:
-        """Move the named networks, each down its own loss.
+        """One optimizer step for each of the named networks, each on its own loss.
 
-        All gradients are taken at the current point before any network steps, so one call with
-        several names is simultaneous play and several calls are alternating play. One tensor
-        under two names costs one backward pass. Networks that are not named stay as they are,
-        buffers included. A network that is given a tuple of losses moves down each of them by
-        an optimizer of its own: a step for every loss, all from gradients at the same point.
-        Terms that were added to a loss (`engine.losses`) move the network and are not logged here.
+        All gradients are computed before any network steps, so one call with several names is
+        simultaneous play, and several calls are alternating play. One tensor under two names costs
+        one backward pass. Networks that are not named stay as they are, buffers included. A network
+        that is given a tuple of losses has an optimizer for each, and takes a step on each; all
+        gradients are computed before the first of these steps. Terms that were added to a loss
+        (`engine.losses`) are part of the gradient and are not logged here.
         """
         by_seat = self._by_seat(losses)
         gradients = self._gradients(by_seat)
@@ -86,8 +89,8 @@ class Players:
             self._step(seat, gradients[seat])
         for role in losses:
             self._count(role)
-        # Autograd does not see that fused optimizers move parameters: raise the version counters,
-        # so that a loss computed before this step cannot be used after it.
+        # Autograd does not notice that fused optimizers change parameters: increment the version
+        # counters, so that a loss computed before this step cannot be used after it.
         torch.autograd.graph.increment_version([p for r in losses for p in self.parameters[r]])
         for role in self.nets:
             if role in losses:
@@ -96,7 +99,7 @@ class Players:
                 self.buffers.put_back(role)
 
     def _by_seat(self, losses: Mapping[str, Loss | tuple[Loss, ...]]) -> dict[str, Tensor]:
-        """The losses, checked and logged, by the optimizer that goes down them."""
+        """The losses by seat, checked and logged."""
         if not losses:
             raise ValueError("update() names no network.")
         by_seat: dict[str, Tensor] = {}
@@ -114,7 +117,7 @@ class Players:
         return by_seat
 
     def _gradients(self, losses: Mapping[str, Tensor]) -> dict[str, tuple[Tensor | None, ...]]:
-        """The gradient of each seat's loss; a loss that seats share is run back once."""
+        """The gradient of each seat's loss; one backward pass for a loss that seats share."""
         groups: dict[int, list[str]] = {}
         for seat, loss in losses.items():
             groups.setdefault(id(loss), []).append(seat)
@@ -129,7 +132,7 @@ class Players:
                 if all(g is None for g in gradients[seat]):
                     raise ValueError(
                         f"update({role}=...): this loss reaches no parameter of {role!r}; "
-                        "compute it from that network's output."
+                        "compute the loss from that network's output."
                     )
         return gradients
 
@@ -144,8 +147,8 @@ class Players:
             if not any(words in str(error) for words in stale):
                 raise
             raise RuntimeError(
-                f"update({role}=...): this loss was computed before a network that it passes "
-                "through moved, or was used already; compute it again after that update."
+                f"update({role}=...): this loss was used already, or was computed before an update "
+                "of a network that it passes through; compute it again after that update."
             ) from error
 
     def _step(self, seat: str, gradients: tuple[Tensor | None, ...]) -> None:
@@ -167,7 +170,7 @@ class Players:
 
     @contextlib.contextmanager
     def looking_on(self) -> Iterator[None]:
-        """Passes through the networks that leave no trace: no buffer moves."""
+        """A context for forward passes after which all buffers are as they were before."""
         yield
         for role in self.nets:
             self.buffers.put_back(role)
@@ -179,7 +182,7 @@ class Players:
                 group["lr"] = factor * self.base_lr[seat]
 
     def finished(self) -> dict[str, nn.Module]:
-        """Copies of the networks for use: averaged weights if asked for, in eval mode."""
+        """Copies of the networks in eval mode, with averaged weights if `ema_decay` is set."""
         nets = {role: copied(net) for role, net in self.nets.items()}
         for role, net in nets.items():
             net.zero_grad(set_to_none=True)
@@ -191,24 +194,24 @@ class Players:
 
 
 def trainable(net: nn.Module) -> list[Tensor]:
-    """The parameters of a network that are to move."""
+    """The parameters of a network that are trained."""
     return [p for p in net.parameters() if p.requires_grad]
 
 
 def laid_out_as(parameter: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient, in memory as its parameter is: fused optimizers take no notice of strides."""
+    """The gradient with its parameter's strides, because fused optimizers ignore strides."""
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
 
 
 def role_of(seat: str) -> str:
-    """The role that an optimizer moves."""
+    """The role that a seat belongs to."""
     return seat.partition("+")[0]
 
 
 def _alone(role: str, loss: Any) -> Tensor:
-    """A loss without what is added to it, to be logged."""
+    """A loss without the terms added to it, to be logged."""
     loss = loss.loss if isinstance(loss, Regularised) else loss
     if not isinstance(loss, Tensor) or loss.ndim != 0:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r}"
@@ -224,5 +227,5 @@ def _check_disjoint(parameters: Mapping[str, list[Tensor]]) -> None:
             if other != role:
                 raise ValueError(
                     f"the networks {other!r} and {role!r} share a parameter of shape "
-                    f"{tuple(p.shape)}: make what they share a role of its own."
+                    f"{tuple(p.shape)}: give the shared layers a role of their own."
                 )

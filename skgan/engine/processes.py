@@ -1,6 +1,6 @@
-"""Several processes: gradients are averaged over them, as DistributedDataParallel would.
+"""Training in several processes: gradients are averaged over them.
 
-`torch.autograd.grad` skips DDP's hooks, so `update` averages the gradients itself.
+`torch.autograd.grad` skips the hooks of DistributedDataParallel, so `update` does it itself.
 """
 
 from typing import Any
@@ -10,18 +10,18 @@ from torch import Tensor, distributed
 
 
 def world_size() -> int:
-    """The number of training processes; 1 unless torch.distributed was set up by the caller."""
+    """The number of training processes; 1 unless the caller has set up torch.distributed."""
     ready = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if ready else 1
 
 
 def rank() -> int:
-    """This process' number, from 0."""
+    """The number of this process, counted from 0."""
     return distributed.get_rank() if world_size() > 1 else 0
 
 
 def from_first(value: int) -> int:
-    """The first process' value, in all of them."""
+    """The first process's value, returned in all processes."""
     if world_size() == 1:
         return value
     values = [value]
@@ -30,7 +30,7 @@ def from_first(value: int) -> int:
 
 
 def gather(state: Tensor) -> Tensor:
-    """A small tensor of every process, stacked; the tensor itself where there is one process."""
+    """A small tensor of every process, stacked; the tensor itself if there is only one process."""
     if world_size() == 1:
         return state
     states: list[Any] = [None] * world_size()
@@ -39,7 +39,7 @@ def gather(state: Tensor) -> Tensor:
 
 
 def wait_for_all() -> None:
-    """Until every process is here."""
+    """Wait until every process has called this."""
     if world_size() > 1:
         distributed.barrier()
 
@@ -47,7 +47,7 @@ def wait_for_all() -> None:
 def average_gradients(
     parameters: list[Tensor], gradients: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradients' mean over all processes, sent as one flat vector."""
+    """The mean of the gradients over all processes, sent as one flat vector."""
     n = world_size()
     if n == 1:
         return gradients

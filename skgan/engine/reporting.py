@@ -1,6 +1,6 @@
-"""scikit-learn's callbacks (experimental, from 1.9 on), in one thin module.
+"""scikit-learn's callbacks (experimental, since 1.9), in one thin module.
 
-On older versions there are none: `set_callbacks` is missing and nothing here does anything.
+On older versions estimators have no `set_callbacks`, and nothing here has an effect.
 """
 
 import functools
@@ -13,16 +13,16 @@ try:
 except ImportError:  # scikit-learn 1.6 to 1.8
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in for scikit-learn's."""
+        """A substitute for scikit-learn's."""
 
     _with_callbacks = None
 
-# What an estimator holds for the length of a fit only.
+# Prefixes of the attributes that an estimator has only during a fit.
 LIVE = ("_callback_", "_parent_callback_", "_skl_callbacks_to_teardown")
 
 
 def with_callbacks(method):
-    """Take callbacks down behind a fitting method, whatever ends it, and show its y to hooks."""
+    """Tear callbacks down after a fitting method, whatever ends it, and pass its y to hooks."""
     if _with_callbacks is None:
         return method
     managed = _with_callbacks(method)
@@ -39,30 +39,31 @@ def with_callbacks(method):
 
 
 class CallbackSupport(CallbackSupportMixin):
-    """Lets scikit-learn's callbacks follow `fit`: one task an epoch."""
+    """Lets scikit-learn's callbacks follow `fit`: one task per epoch."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Callbacks stay, as scikit-learn has it; where a fit stands is no part of a copy."""
+        """Copies keep the callbacks, as in scikit-learn, but not the state of a fit under way."""
         state: Any = super().__getstate__()
         return {k: v for k, v in state.items() if not k.startswith(LIVE)}
 
 
 class Report:
-    """Tells the callbacks of a fit how far it is.
+    """Reports the progress of a fit to its callbacks.
 
-    The fit is a task, and each of its epochs a task below it: begun before the epoch's first
-    minibatch and ended behind its last. Hooks find the epoch's row of the history as
-    `context.history_row`. It cannot be their `metadata`: `ScoringMonitor` hands those on to
-    scorers.
+    The fit is a task, and each epoch a subtask, which begins before its first minibatch and ends
+    after its last. Hooks find the epoch's row of the history as `context.history_row`. The row
+    cannot be their `metadata`, because `ScoringMonitor` passes that on to scorers.
 
     Parameters
     ----------
-    estimator : the estimator that is being fitted
-    X : its training rows
+    estimator : BaseGAN
+        The estimator that is being fitted.
+    X : array-like
+        Its training data.
     n_epochs : int
-        That are to be trained now.
+        Number of epochs that this fit trains.
     finish : callable
-        Sets the estimator's fitted attributes to what has been learnt so far.
+        Sets the estimator's fitted attributes to the present state of training.
     """
 
     def __init__(self, estimator: Any, X: Any, n_epochs: int, finish: Callable[[], None]):
@@ -86,7 +87,7 @@ class Report:
             )
 
     def epoch_done(self, row: dict[str, float]) -> bool:
-        """Call the hooks with the epoch's row of the history; True if one wants to stop."""
+        """Call the hooks with the epoch's row of the history; True if one asks to stop."""
         if self.root is None:
             return False
         self.epoch.history_row = dict(row)
@@ -100,7 +101,7 @@ class Report:
         return bool(stop)
 
     def fit_done(self) -> None:
-        """Call the hooks of the fit, whose attributes are set; an epoch cut short ends too."""
+        """Call the hooks of a fit whose attributes are set; first those of an unfinished epoch."""
         if self.root is None:
             return
         if self.epoch is not None:
@@ -113,11 +114,11 @@ class Report:
         e = self.estimator
         parameters = e.get_params(deep=False)
         names = [k for k in vars(e) if k not in parameters and not k.startswith((*LIVE, "_skl"))]
-        # The state that a training goes on from is that of an earlier fit.
+        # `_training`, from which a warm start continues, is still that of an earlier fit.
         return {k: None if k == "_training" else getattr(e, k) for k in names}
 
     def _so_far(self) -> dict[str, Any]:
-        """The fitted attributes as they would be if training had ended here."""
+        """The fitted attributes as they would be if training ended now."""
         before = self.estimator.__dict__.copy()
         try:
             self.finish()

@@ -1,7 +1,8 @@
-"""Where and how it runs: device, precision, optimizers, learning-rate schedules."""
+"""Where and how networks run: device, precision, optimizers, learning-rate schedules."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +41,10 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device, nets: Iterable[nn.Module]) -> str:
-    """ "auto" is bfloat16 where it pays, else float32.
+    """ "auto" is bfloat16 where that is faster, else float32.
 
-    It pays on CUDA devices that have it, and on CPUs with units for it (AMX, AVX512-BF16) for
-    networks whose layers are large enough to fill them. The rule is fixed: nothing is timed.
+    It is faster on CUDA devices that support it, and on CPUs with instructions for it (AMX,
+    AVX512-BF16) if the networks' layers are large enough. The rule is fixed: nothing is timed.
     """
     if precision == "auto":
         fast = has_fast_bfloat16(device) and (device.type == "cuda" or products_pay(nets))
@@ -52,7 +53,7 @@ def resolve_precision(precision: str, device: torch.device, nets: Iterable[nn.Mo
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
-    """Whether the device has units for bfloat16 products."""
+    """Whether the device has instructions for bfloat16 products."""
     if device.type == "cuda":  # `is_bf16_supported` is also True where it is emulated
         return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
     return device.type == "cpu" and (cpu_has_products() or cpu_has_half_kernels())
@@ -63,31 +64,31 @@ def arithmetic(
 ) -> contextlib.AbstractContextManager:
     """The context in which these networks run; weights and optimizers stay float32.
 
-    It may be entered again and again, one time after the other.
+    It may be entered any number of times, but not while it is already entered.
     """
     if precision == "float32":
         tiled = device.type == "cpu" and tiles_pay(nets)
         return TiledConvolutions() if tiled else contextlib.nullcontext()
     if device.type == "cpu":
         return HalfKernels() if cpu_has_half_kernels() else Products()
-    # Without its cache: a weight that was cast before it moved would be used again behind the move.
+    # Without autocast's cache, which would keep the cast of a weight from before its last update.
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
 def with_gradients(fit: Callable) -> Callable:
-    """A method that trains, also where its caller has switched gradients off."""
+    """Make a method train even if its caller has switched gradients off."""
     return torch.inference_mode(False)(torch.enable_grad()(fit))
 
 
 @contextlib.contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Inside of `arithmetic`: PyTorch's own float32 kernels, which have second derivatives."""
+    """Inside `arithmetic`, use PyTorch's own float32 kernels, which have second derivatives."""
     with torch.autocast(device.type, enabled=False), torch._C.DisableTorchFunction():
         yield
 
 
 def to_device(x: Tensor, device: torch.device) -> Tensor:
-    """Copies to a GPU run beside what it computes, which takes page-locked memory."""
+    """Copies to a GPU run while it computes; for this they go through page-locked memory."""
     if device.type == "cuda":
         x = x.pin_memory()
     return x.to(device, non_blocking=True)
@@ -97,20 +98,14 @@ def make_optimizer(
     name: str, parameters: list[Tensor], *, lr: float, betas: tuple[float, float],
     weight_decay: float,
 ) -> torch.optim.Optimizer:  # fmt: skip
-    """Weight decay is coupled: L2 added to the gradient, as the papers' codes have it."""
+    """Weight decay is coupled: an L2 term added to the gradient, as in the papers' code."""
     fused = {p.device.type for p in parameters} <= {"cpu", "cuda"}
+    common: Any = {"params": parameters, "lr": lr, "weight_decay": weight_decay}
+    b1, b2 = map(float, betas)
     builders: dict[str, Callable[[], torch.optim.Optimizer]] = {
-        "adam": lambda: torch.optim.Adam(
-            parameters,
-            lr=lr,
-            betas=(float(betas[0]), float(betas[1])),
-            weight_decay=weight_decay,
-            fused=fused,
-        ),
-        "rmsprop": lambda: torch.optim.RMSprop(parameters, lr=lr, weight_decay=weight_decay),
-        "sgd": lambda: torch.optim.SGD(
-            parameters, lr=lr, momentum=betas[0], weight_decay=weight_decay
-        ),
+        "adam": lambda: torch.optim.Adam(**common, betas=(b1, b2), fused=fused),
+        "rmsprop": lambda: torch.optim.RMSprop(**common),
+        "sgd": lambda: torch.optim.SGD(**common, momentum=betas[0]),
     }
     return builders[name]()
 
@@ -119,11 +114,11 @@ OPTIMIZERS = ("adam", "rmsprop", "sgd")
 
 
 def lr_factor(decay: str | None, epoch: int, n_epochs: int) -> float:
-    """What the learning rate is multiplied by in the given epoch (from 0).
+    """The factor of the learning rate in the given epoch (counted from 0).
 
-    Constant over the first half of the epochs; from there it falls a step an epoch. As in BiGAN's
-    released code "linear" falls from 1 and would be zero behind the last epoch, and "exponential"
-    falls at once and is 1 % in the last.
+    It is 1 in the first half of the epochs and then falls once per epoch, as in BiGAN's released
+    code: "linear" begins at 1 and would reach zero after the last epoch; "exponential" falls from
+    the first epoch of the second half on, and reaches 0.01 in the last epoch.
     """
     half = n_epochs / 2
     if decay is None or epoch < half:

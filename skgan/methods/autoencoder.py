@@ -58,6 +58,8 @@ class AutoencoderFeatures(CodeParameters, GeneratorParameters, ReconstructionMix
     noise: float = 0.0
     dropout: float = 0.0
 
+    _networks = ("generator", "encoder")
+
     def _check(self):
         check_choice("loss", self.loss, RECONSTRUCTION_LOSSES)
         check_number("noise", self.noise, low=0)

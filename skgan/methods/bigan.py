@@ -83,6 +83,8 @@ class BiGANEncoder(
     encoder_size: Any = parameter(default=None, shapes=True)
     generator_size: Any = parameter(default=None, shapes=True)
 
+    _networks = ("generator", "encoder", "discriminator")
+
     def _check(self):
         if not isinstance(self.categories, (tuple, list)):
             raise ValueError(

@@ -77,6 +77,8 @@ class DCGANDiscriminatorFeatures(
     fm_weight: float = 1.0
     latent_dim: int = parameter(default=100, shapes=True)
 
+    _networks = ("generator", "discriminator")
+
     def _check(self):
         check_choice("loss", self.loss, GAN_LOSSES)
         check_choice("feature_matching", self.feature_matching, (None, *FEATURE_MATCHING))

@@ -62,6 +62,8 @@ class LatentRegressorEncoder(
     regressor_weight: float = 0.25
     play: str = "simultaneous"
 
+    _networks = ("generator", "encoder", "discriminator")
+
     def _check(self):
         check_flag("joint", self.joint)
         check_number("regressor_weight", self.regressor_weight, low=0)

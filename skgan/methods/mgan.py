@@ -22,7 +22,7 @@ from ..critics import CriticParameters
 from ..density import DensityRatioMixin
 from ..losses import cross_entropy, ns_discriminator, ns_generator, saturating_generator
 from ..nn import Head, JoinedFeatures, build_heads, build_network
-from ..parameters import GeneratorParameters, PriorParameters, check_rate
+from ..parameters import GeneratorParameters, PriorParameters
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameter, parameters
 
@@ -119,6 +119,8 @@ class MGANExtractor(
     discriminator_ = WholeNetwork("The discriminator: samples -> logits (n,).")
     classifier_ = WholeNetwork("The classifier: samples -> scores (n, n_generators).")
 
+    _networks = ("generator", "trunk", "discriminator", "classifier")
+
     def _check(self):
         check_number("n_generators", self.n_generators, low=1, integer=True)
         for name in ("beta", "classifier_weight"):
@@ -128,8 +130,6 @@ class MGANExtractor(
         check_choice("shared_optimizer", self.shared_optimizer, ("joint", "discriminator", "both"))
         check_choice("extractor", self.extractor, ("discriminator", "classifier", "both"))
         check_choice("subspace", self.subspace, (None, "null", "row"))
-        for name in ("classifier_lr", "trunk_lr"):
-            check_rate(name, getattr(self, name))
         super()._check()
 
     def _categories(self):

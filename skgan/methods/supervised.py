@@ -70,6 +70,8 @@ class SupervisedFeatures(ClassificationMixin, TrunkFeatures, BaseGAN):
     _needs_labels: ClassVar[bool] = True
     _features_of = "classifier"
 
+    _networks = ("classifier",)
+
     def _check(self):
         check_choice("norm", self.norm, ("batch", "none", "spectral"))
         super()._check()

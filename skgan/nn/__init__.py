@@ -1,13 +1,13 @@
-"""Network families, one a file, and the specs that name them."""
+"""Families of networks, one per file, and the specs that describe them."""
 
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .extractors import EncoderFeatures, PooledTaps
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .specs import DCGANSpec, MLPSpec, build_network
-from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined
+from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined, with_trunk
 
-# What a saved fit may be rebuilt from, by name.
+# The classes by name from which a saved fit may be rebuilt.
 NETWORKS = {
     net.__name__: net
     for net in (
@@ -27,4 +27,5 @@ __all__ = [
     "build_heads",
     "build_network",
     "joined",
+    "with_trunk",
 ]

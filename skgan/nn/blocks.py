@@ -1,5 +1,6 @@
-"""What critics and encoders of every family share: a head on blocks whose stages can be tapped."""
+"""What critics and encoders of all families share: blocks whose stages can be read, and a head."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,9 +11,9 @@ TAPS = ("activation", "norm", "conv")
 
 
 class Block(nn.Module):
-    """A linear map, its normalisation and its nonlinearity; each stage can be read out.
+    """A convolution or linear layer, its normalisation and its activation; each can be read.
 
-    With `inject` a map of z is added in front of the normalisation, in every cell alike.
+    With `inject` a linear map of z is added before the normalisation, the same at every position.
     """
 
     def __init__(
@@ -40,11 +41,11 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Blocks in a row, then a linear head on the last of them: x -> (n, k).
+    """A sequence of blocks, then a linear head on the last of them: x -> (n, k).
 
-    Abstract: a family's constructor fills `blocks`, `head` and `head_layers` (how many of the
-    last blocks the head reads), and says in `prepare` how x enters the first block. The trunk of
-    a joint critic takes z beside x; its blocks behind the first add a map of z.
+    Abstract: the constructor of a family sets `blocks`, `head` and `head_layers` (how many of the
+    last blocks the head reads), and `prepare` turns x into the input of the first block. The trunk
+    of a joint critic takes x and z; its blocks after the first add a linear map of z.
     """
 
     blocks: nn.ModuleList
@@ -62,7 +63,7 @@ class Trunk(nn.Module):
         self, x: Tensor, tap: str = "activation", n_layers: int | None = None,
         z: Tensor | None = None,
     ) -> Iterator[Tensor]:  # fmt: skip
-        """The given stage of the first `n_layers` blocks (default: of all), shallow to deep."""
+        """The given stage of the first `n_layers` blocks (None: of all blocks), shallow to deep."""
         x = self.prepare(x)
         for block in list(self.blocks)[:n_layers]:
             assert isinstance(block, Block)
@@ -75,35 +76,35 @@ class Trunk(nn.Module):
                 yield stages[tap]
 
     def taps(self, *args: Any, **kwargs: Any) -> list[Tensor]:
-        """All that `each_tap` gives."""
+        """All outputs of `each_tap`."""
         return list(self.each_tap(*args, **kwargs))
 
     def run(self, x: Tensor) -> Tensor:
-        """The blocks alone, on what `prepare` gives."""
+        """The blocks alone, on the output of `prepare`."""
         for block in self.blocks:
             x = block(x)
         return x
 
     def features(self, x: Tensor, z: Tensor | None = None) -> Tensor:
-        """What the head reads (n, d): the layer in front of the last."""
+        """What the head reads (n, d): the output of the layers before it."""
         return self.fuse(self.taps(x, z=z))
 
 
 class Critic(Trunk):
     """A trunk whose head has no bias: x -> logit (n,), or (x, z) -> logit (n,). Abstract.
 
-    With `n_outputs` it is a classifier: x -> scores (n, n_outputs).
+    With `n_outputs` it is a classifier: x -> class scores (n, n_outputs).
     """
 
     n_outputs: int | None
 
     def set_head(self, width: int, n_outputs: int | None, norm: str) -> None:
-        """The linear map on the `width` values that `fuse` gives."""
+        """Make the head: a linear layer on the `width` values that `fuse` returns."""
         self.n_outputs = n_outputs
         self.head = maybe_spectral(nn.Linear(width, n_outputs or 1, bias=False), norm)
 
     def judge(self, features: Tensor) -> Tensor:
-        """From what the head reads (n, d) to the logit, or to the scores."""
+        """The logit, or the class scores, for what the head reads (n, d)."""
         out = self.head(features)
         return out.squeeze(1) if self.n_outputs is None else out
 
@@ -112,16 +113,17 @@ class Critic(Trunk):
 
 
 class Encoder(Trunk):
-    """A trunk whose head has as many outputs as the code needs: x -> (n, k). Abstract."""
+    """A trunk whose head outputs the numbers of a code: x -> (n, k). Abstract."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 
 
 class OneOfSeveral(nn.Module):
-    """Modules of which each row of z goes through one: z (n, d + k) -> (n, ...).
+    """Modules, one of which is chosen for each sample: z (n, d + k) -> (n, ...).
 
-    The last k = len(parts) columns of z are one-hot and say which; the part sees the others.
+    The last k = len(parts) columns of z are one-hot and choose; the chosen part is applied to the
+    first d columns.
     """
 
     def __init__(self, parts: Sequence[nn.Module]):
@@ -138,7 +140,7 @@ class OneOfSeveral(nn.Module):
 
 
 def add_map(x: Tensor, m: Tensor) -> Tensor:
-    """x (n, c, ...) plus m (n, c), in every cell alike."""
+    """x (n, c, ...) plus m (n, c), which is the same at every position."""
     return x + m.view(*m.shape, *[1] * (x.ndim - 2))
 
 
@@ -146,7 +148,7 @@ def make_norm(
     norm: str, n_channels: int, *, spatial: bool, first: bool, affine: bool = True,
     eps: float = 1e-5,
 ) -> nn.Module:  # fmt: skip
-    """Batch norm everywhere but at D's input (DCGAN sec. 3); nothing for the other choices."""
+    """Batch norm, except in D's first layer (DCGAN sec. 3); an identity for the other choices."""
     if norm != "batch" or first:
         return nn.Identity()
     layer = nn.BatchNorm2d if spatial else nn.BatchNorm1d
@@ -158,7 +160,19 @@ def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:
 
 
 def make_injection(latent_dim: int, n_channels: int) -> nn.Linear:
-    """A map of z to be added to a layer's linear output."""
+    """A linear map of z, to be added before a layer's normalisation."""
     inject = nn.Linear(latent_dim, n_channels, bias=False)
     inject.init_std = 0.02  # type: ignore[assignment]
     return inject
+
+
+@contextlib.contextmanager
+def trying_out(net: nn.Module, *shapes: tuple[int, ...]) -> Iterator[list[Tensor]]:
+    """Inputs of zeros, to find out what a network returns: in eval mode, without gradients."""
+    was_training, device = net.training, next(net.parameters()).device
+    net.eval()
+    try:
+        with torch.no_grad():
+            yield [torch.zeros(s, dtype=torch.float32, device=device) for s in shapes]
+    finally:
+        net.train(was_training)

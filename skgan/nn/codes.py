@@ -1,4 +1,4 @@
-"""What z is: draws from the prior, and how an encoder's output becomes a z."""
+"""The latent variable z: draws from the prior, and how an encoder's output becomes a code."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ENCODER_OUTPUTS = ("squashed", "linear", "gaussian")
-OUTPUTS = ("penultimate", "latent", "layers")  # what `transform` may return of an encoder
+OUTPUTS = ("penultimate", "latent", "layers")  # the features that `transform` may return
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent U(-1, 1) or N(0, 1) numbers, then one-hot parts with equal chances (InfoGAN).
+    """Independent U(-1, 1) or N(0, 1) numbers, then equally likely one-hot categories (InfoGAN).
 
     Attributes
     ----------
     latent : {"uniform", "normal"}
     latent_dim : int
-        How many numbers.
+        How many uniform or normal numbers.
     categories : tuple of int
-        Sizes of the one-hot parts.
+        Number of categories in each one-hot part.
     """
 
     latent: str
@@ -34,7 +34,7 @@ class Prior:
         return self.latent_dim + sum(self.categories)
 
     def draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
-        """n draws (n, dim); with `component` the first one-hot part is that one in all of them."""
+        """n draws (n, dim); with `component` all of them have this category in the first part."""
         if self.latent == "uniform":
             parts = [torch.rand(n, self.latent_dim, generator=rng, dtype=torch.float32) * 2 - 1]
         else:
@@ -47,19 +47,19 @@ class Prior:
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def names(self) -> list[str]:
-        """Of z's parts."""
+        """The names of z's entries."""
         names = [f"latent{i}" for i in range(self.latent_dim)]
         return names + [f"category{j}_{i}" for j, k in enumerate(self.categories) for i in range(k)]
 
     def n_outputs(self, encoder_output: str) -> int:
-        """How many numbers an encoder says about one row: "gaussian" has a mean and a spread."""
+        """How many outputs an encoder needs: for "gaussian" a mean and a log standard deviation."""
         return self.dim + self.latent_dim * (encoder_output == "gaussian")
 
     def code(self, a: Tensor, encoder_output: str, noise: Callable[..., Tensor] | None = None):
-        """An encoder's output a (n, n_outputs) as z (n, dim).
+        """The code z (n, dim) for an encoder's output a (n, n_outputs).
 
-        "squashed" is 2 sigma(a) - 1, "linear" is a, and "gaussian" mu + exp(s) eps with eps from
-        `noise(*shape)`, or mu without it. One-hot parts become softmax probabilities.
+        "squashed" is 2 sigma(a) - 1, "linear" is a, and "gaussian" is mu + exp(s) eps with eps from
+        `noise(*shape)`, or mu if there is no `noise`. One-hot parts become softmax probabilities.
         """
         sizes = [self.latent_dim, *self.categories]
         if encoder_output == "gaussian":
@@ -81,8 +81,8 @@ class Prior:
 
 
 def resize(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """Images (n, c, h, w) at h x w pixels: bilinear, without aliasing. Tables stay as they are."""
+    """Resize images (n, c, h, w) to `size`, bilinear with antialiasing; tables stay as they are."""
     if x.ndim != 4 or x.shape[2:] == size:
         return x
-    # CPUs have no such filter for bfloat16.
+    # On CPUs PyTorch has no such filter for bfloat16.
     return F.interpolate(x.float(), size, mode="bilinear", antialias=True, align_corners=False)

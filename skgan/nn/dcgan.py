@@ -1,12 +1,12 @@
 """The convolutional family of DCGAN (Radford et al. 2016, arXiv 1511.06434, sec. 3).
 
-Strided convolutions down, fractionally strided ones up, no pooling and no hidden dense layer;
-ReLU in G with tanh at its end, LeakyReLU(0.2) in D. `channels` and `strides` are always listed
-as D sees them, shallow to deep; G runs them backwards.
+D has strided convolutions and LeakyReLU(0.2); G has transposed ones, ReLU, and tanh at its end.
+There is no pooling and no hidden dense layer. `channels` and `strides` are always listed in D's
+order, shallow to deep; G uses them in reverse.
 
-Sizes: images whose sides are not multiples of the product of the strides are padded around
-their centre with -1 (the lowest value of the images' range) on their way into D, and G's output
-is cropped around its centre: 28x28 runs as 32x32.
+Sizes: images whose sides are not multiples of the product of the strides are padded on all sides
+with -1 (the lowest value of the images' range) before D, and G's output is cropped around its
+centre: images of 28x28 pixels are processed at 32x32.
 """
 
 import math
@@ -27,17 +27,17 @@ from .blocks import (
     maybe_spectral,
 )
 
-FUSION_GRID = 4  # the maps that a head fuses are pooled to 4x4, as in MARTA GAN
+FUSION_GRID = 4  # several layers that one head reads are pooled to 4x4, as in MARTA GAN
 
 
 def working_size(side: int, strides: tuple[int, ...]) -> int:
-    """The side in pixels at which an image of `side` pixels runs through the strides."""
+    """`side` in pixels, rounded up to a multiple of the product of the strides."""
     total = math.prod(strides)
     return math.ceil(side / total) * total
 
 
 def _margins(h: int, w: int, strides: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Padding (left, right, top, bottom) in pixels, the odd pixel at the end."""
+    """Padding (left, right, top, bottom) in pixels; an odd pixel goes to the right or bottom."""
     dh, dw = working_size(h, strides) - h, working_size(w, strides) - w
     return dw // 2, dw - dw // 2, dh // 2, dh - dh // 2
 
@@ -46,14 +46,14 @@ def _grow(
     net, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
     latent_dim=None, feature_dim=None,
 ) -> int:  # fmt: skip
-    """Fill the blocks of a trunk on images; returns how many values its head reads."""
+    """Build the blocks of a trunk on images, and return how many values its head reads."""
     net.head_layers = head_layers
     c, h, w = image_shape
     net.margins = _margins(h, w, strides)
     sides = working_size(h, strides), working_size(w, strides)
     widths, net.blocks = [], nn.ModuleList()
     for i, (c_out, stride) in enumerate(zip(channels, strides, strict=True)):
-        # DCGAN's code has no biases at all; without batch norm nothing else can shift.
+        # DCGAN's code has no biases; without batch norm, which has shifts, layers need them.
         conv = nn.Conv2d(
             c, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=norm != "batch"
         )
@@ -69,35 +69,26 @@ def _grow(
         widths.append(c_out * math.prod(cells))
         c = c_out
     if feature_dim is not None:
-        # One cell of features from the whole map; the head reads them as they are.
+        # A convolution over the whole feature maps: its output is one position, and has no norm.
         conv = nn.Conv2d(c, feature_dim, sides)
         net.blocks.append(Block(maybe_spectral(conv, norm), nn.Identity(), nn.Identity()))
         widths.append(feature_dim)
     return sum(widths[-head_layers:])
 
 
-def _pad(x: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
-    x = x.contiguous(memory_format=torch.channels_last)
-    return F.pad(x, margins, value=-1.0) if any(margins) else x
-
-
-def _pooled(maps: list[Tensor], head_layers: int) -> list[Tensor]:
-    """The maps that a head reads, of equal size where it reads several."""
-    if head_layers == 1:
-        return maps
-    return [pool_to_grid(m, FUSION_GRID, "max") for m in maps[-head_layers:]]
-
-
 class _OnImages(Trunk):
-    """How a trunk of `_grow` begins and ends."""
+    """The input and the end of a trunk built by `_grow`."""
 
     margins: tuple[int, int, int, int]
 
     def prepare(self, x: Tensor) -> Tensor:
-        return _pad(x, self.margins)
+        x = x.contiguous(memory_format=torch.channels_last)
+        return F.pad(x, self.margins, value=-1.0) if any(self.margins) else x
 
     def fuse(self, maps: list[Tensor]) -> Tensor:
-        return super().fuse(_pooled(maps, self.head_layers))
+        if self.head_layers > 1:
+            maps = [pool_to_grid(m, FUSION_GRID, "max") for m in maps[-self.head_layers :]]
+        return super().fuse(maps)
 
 
 class DCGANDiscriminator(_OnImages, Critic):
@@ -107,20 +98,20 @@ class DCGANDiscriminator(_OnImages, Critic):
     ----------
     image_shape : (c, h, w)
     channels, strides : tuple of int
-        One entry a block, shallow to deep.
+        One entry per block, shallow to deep.
     kernel_size : int
     norm : {"batch", "none", "spectral"}
     head_layers : int
-        How many of the last blocks the head reads. With more than one they are max-pooled to
-        4x4 and joined, shallow to deep (MARTA GAN, arXiv 1612.08879).
+        How many of the last blocks the head reads. More than one are max-pooled to 4x4 and joined,
+        shallow to deep (MARTA GAN, arXiv 1612.08879).
     bn_affine : bool
-        Whether batch norm has gain and shift.
+        Whether batch norm has learnt gains and shifts.
     latent_dim : int or None
-        Of z, for a joint critic.
+        Size of z, for a joint critic.
     feature_dim : int or None
-        Outputs of a last linear layer on the whole deepest map, which the head reads.
+        Outputs of a last linear layer on the whole deepest feature maps, which the head reads.
     n_outputs : int or None
-        Of the head, for a classifier; None is a critic's single logit.
+        Outputs of a classifier's head; None for a critic, which has a single logit.
     """
 
     def __init__(
@@ -144,7 +135,7 @@ class DCGANEncoder(_OnImages, Encoder):
     Parameters
     ----------
     image_shape, channels, strides, kernel_size, head_layers, bn_affine
-        As the discriminator's.
+        As for the discriminator.
     n_outputs : int
     """
 
@@ -170,16 +161,16 @@ class DCGANGenerator(nn.Module):
     latent_dim : int
     image_shape : (c, h, w)
     channels, strides : tuple of int
-        As the discriminator lists them, shallow to deep.
+        In the discriminator's order, shallow to deep.
     kernel_size : int
     bn_affine : bool
-        Whether batch norm has gain and shift.
+        Whether batch norm has learnt gains and shifts.
     z_injection : bool
-        Whether hidden layers behind the first add a map of z (BiGAN's released code).
+        Whether hidden layers after the first add a linear map of z (BiGAN's released code).
     n_generators : int or None
-        How many generators there are: each has a first layer of its own, with its batch norm, and
-        they share all others (MGAN). z is then (n, latent_dim + n_generators), and its one-hot
-        part says which one makes the row.
+        Number of generators in a mixture (MGAN): each has its own first layer and batch norm, and
+        they share all other layers. z is then (n, latent_dim + n_generators), and its one-hot part
+        chooses the generator.
     """
 
     def __init__(
@@ -201,8 +192,8 @@ class DCGANGenerator(nn.Module):
             return nn.Linear(latent_dim, math.prod(self.grid), bias=False)
 
         def norm() -> nn.Module:
-            # Paper: the released code normalises this layer per unit; per channel here, as every
-            # later layer.
+            # Paper: the released code normalises each unit of this layer; here each channel, as in
+            # all later layers.
             return nn.BatchNorm2d(channels[-1], affine=bn_affine)
 
         self.latent_dim = latent_dim
@@ -212,12 +203,12 @@ class DCGANGenerator(nn.Module):
         else:
             firsts = [[project(), nn.Unflatten(1, self.grid), norm()] for _ in range(n_generators)]
             self.project = OneOfSeveral([nn.Sequential(*first) for first in firsts])
-        self.inject = nn.ModuleDict()  # by the layer it is added to
+        self.inject = nn.ModuleDict()  # by the index of the layer to whose output it is added
         pad = (kernel_size - 1) // 2
         ups = zip(channels[::-1], [*channels[-2::-1], c], strides[::-1], strict=True)
         for i, (c_in, c_out, stride) in enumerate(ups, 1):
-            # Paper: no biases in the released code; here the last layer, which no batch norm
-            # follows, has one.
+            # Paper: the released code has no biases; here the last layer has one, because no batch
+            # norm follows it.
             last = i == len(channels)
             extra = stride + 2 * pad - kernel_size
             if z_injection and not last:
@@ -243,11 +234,11 @@ class DCGANGenerator(nn.Module):
 
 
 def pool_to_grid(x: Tensor, grid: int | None, pool: str) -> Tensor:
-    """Pool maps (n, c, h, w) to grid x grid; maps smaller than the grid keep their size.
+    """Pool feature maps (n, c, h, w) to grid x grid; sides smaller than the grid keep their size.
 
-    Where the grid divides the side this is non-overlapping pooling with kernel side / grid
-    (DCGAN sec. 5.1). What is no map, such as vectors (n, k), passes as it is; so does all with
-    `grid=None`.
+    Where the grid divides a side, this is non-overlapping pooling with kernels of side / grid
+    (DCGAN sec. 5.1). Anything else, such as vectors (n, k), is returned as it is, and so is
+    everything with `grid=None`.
     """
     if grid is None or x.ndim != 4:
         return x

@@ -1,4 +1,4 @@
-"""Feature extractors as plain modules: what `transform` runs and `as_module()` hands out."""
+"""Feature extractors as plain modules, which `transform` runs and `as_module()` returns."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.modules import run_watched
-from .blocks import Trunk
+from .blocks import Trunk, trying_out
 from .codes import resize
 from .dcgan import FUSION_GRID, pool_to_grid
 
-# The stages of a module that a user brought, told by type.
+# The stages of a user-supplied module, told apart by the types of its layers.
 _LINEAR_MAPS = (nn.modules.conv._ConvNd, nn.Linear)
 _NORMS = (
     nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm,
@@ -24,10 +24,10 @@ _STAGE_TYPES = {"activation": _ACTIVATIONS, "norm": _NORMS, "conv": _LINEAR_MAPS
 
 
 class ModuleTaps(nn.Module):
-    """Taps for any module: the outputs of its activation, norm or conv and linear layers.
+    """Taps for any module: the outputs of its activations, of its norms, or of its linear layers.
 
-    The linear map that runs last gives the logit (or code) and is not a feature, nor is anything
-    behind it.
+    Linear layers here include convolutions. The one that runs last returns the logit (or code): it
+    is not a feature, nor is anything after it.
     """
 
     def __init__(self, net: nn.Module):
@@ -35,7 +35,7 @@ class ModuleTaps(nn.Module):
         self.net = net
 
     def taps(self, x: Tensor, tap: str = "activation", n_layers: int | None = None) -> list[Tensor]:
-        """The outputs that `tap` reads, in the order in which they are computed."""
+        """The outputs of the layers of this kind, in the order in which they are computed."""
         kinds = _STAGE_TYPES[tap]
 
         def look(module, _inputs, output):
@@ -54,7 +54,7 @@ class ModuleTaps(nn.Module):
 
 
 class Extractor(nn.Module):
-    """Rows as the networks see them -> features (n, n_features). Abstract."""
+    """Samples as the networks see them -> features (n, n_features). Abstract."""
 
     n_features: int
 
@@ -62,12 +62,12 @@ class Extractor(nn.Module):
         raise NotImplementedError
 
     def head_weight(self) -> Tensor | None:
-        """The head's weight (n_outputs, n_features) if these features are just what it reads."""
+        """The head's weight (n_outputs, n_features) if these features are exactly its input."""
         return None
 
 
 class ScaledExtractor(nn.Module):
-    """Rows in X's units -> scaled as in `fit` -> features."""
+    """Samples in the units of X -> scaled as in `fit` -> features."""
 
     shift: Tensor
     scale: Tensor
@@ -85,8 +85,8 @@ class ScaledExtractor(nn.Module):
 class PooledTaps(Extractor):
     """Some layers of a network, pooled to a grid, flattened and joined: DCGAN's features.
 
-    x (n, c, h, w) -> (n, k). Flattening is channel-major; layers are joined shallow to deep and
-    nothing is scaled (DCGAN sec. 5.1).
+    x (n, c, h, w) -> (n, k). Feature maps are flattened channel by channel and layers are joined
+    shallow to deep, all without scaling (DCGAN sec. 5.1).
 
     Parameters
     ----------
@@ -98,14 +98,16 @@ class PooledTaps(Extractor):
     pool_grid : int or None
     pool : {"max", "avg"}
     input_shape : tuple of int
-        Of one row as the network sees it; used once, to measure the layers' shapes.
+        Of one sample as the network sees it, to find out the shapes of the layers.
     """
 
     def __init__(self, net, layers, tap, pool_grid, pool, input_shape):
         super().__init__()
         self.net = net if isinstance(net, Trunk) else ModuleTaps(net)
         self.tap, self.pool_grid, self.pool = tap, pool_grid, pool
-        shapes = self._measure(net, input_shape)
+        with trying_out(net, (1, *input_shape)) as (x,):
+            maps = self.net.taps(x, self.tap)
+        shapes = [tuple(self._pool(m).shape[1:]) for m in maps]
         if not shapes:
             raise ValueError(
                 f"tap={tap!r}: the network {type(net).__name__} has no {tap} layer before its "
@@ -115,28 +117,18 @@ class PooledTaps(Extractor):
         self.layer_shapes = [shapes[i] for i in self.layers]
         self.n_features = sum(torch.Size(s).numel() for s in self.layer_shapes)
 
-    @torch.no_grad()
-    def _measure(self, net: nn.Module, input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-        parameter = next(net.parameters())
-        x = torch.zeros(1, *input_shape, device=parameter.device, dtype=parameter.dtype)
-        was_training = net.training
-        net.eval()
-        maps = self.net.taps(x, self.tap)
-        net.train(was_training)
-        return [tuple(self._pool(m).shape[1:]) for m in maps]
-
     def _pool(self, x: Tensor) -> Tensor:
         return pool_to_grid(x, self.pool_grid, self.pool)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Pooled one by one, while a map is in the cache and before the next takes its place; in
-        # float32, whatever the networks compute in: losses are made of features, too.
+        # Each layer is pooled before the next runs, while its feature maps are in the cache. The
+        # features are float32 whatever the networks compute in, because losses use them too.
         maps = enumerate(self.net.each_tap(x, self.tap, max(self.layers) + 1))
         parts = [self._pool(m).flatten(1).float() for i, m in maps if i in self.layers]
         return torch.cat(parts, dim=1)
 
     def feature_names(self) -> list[str]:
-        """Layer, channel (or unit) and cell of every feature, in the features' order."""
+        """For every feature, in order: layer, and channel and position ("cell"), or unit."""
         names: list[str] = []
         for layer, shape in zip(self.layers, self.layer_shapes, strict=True):
             if len(shape) == 3:
@@ -151,7 +143,6 @@ class PooledTaps(Extractor):
         return names
 
     def head_weight(self) -> Tensor | None:
-        """The head's weight (n_outputs, k) if these features are exactly what the head reads."""
         if not isinstance(self.net, Trunk) or self.tap != "activation":
             return None
         n, fused = len(self.net.blocks), self.net.head_layers
@@ -164,21 +155,16 @@ class PooledTaps(Extractor):
 
 
 class HeadInput(Extractor):
-    """What the last layer of any network reads, flattened: x -> (n, k).
+    """The input of the last layer of any network, flattened: x -> (n, k).
 
-    The last layer is the linear map or convolution that runs last.
+    The last layer is the linear layer or convolution that runs last.
     """
 
     def __init__(self, net: nn.Module, input_shape: tuple[int, ...]):
         super().__init__()
         self.net = net
-        was_training = net.training
-        device = next(net.parameters()).device
-        net.eval()
-        with torch.no_grad():
-            x = torch.zeros(1, *input_shape, dtype=torch.float32, device=device)
+        with trying_out(net, (1, *input_shape)) as (x,):
             self.n_features = self(x).shape[1]
-        net.train(was_training)
 
     def forward(self, x: Tensor) -> Tensor:
         read = run_watched(
@@ -186,8 +172,8 @@ class HeadInput(Extractor):
         )
         if not read:
             raise ValueError(
-                f"output='penultimate': the encoder {type(self.net).__name__} runs no linear map "
-                "or convolution, whose input it could be. Use output='latent'."
+                f"output='penultimate' is the input of the last linear layer or convolution, but "
+                f"the encoder {type(self.net).__name__} has none. Use output='latent'."
             )
         return read[-1].flatten(1).float()
 
@@ -196,19 +182,19 @@ class HeadInput(Extractor):
 
 
 class EncoderFeatures(Extractor):
-    """What an encoder says of a row: its code, the layer in front of it, or several layers.
+    """The features of an encoder: its code, the layer before the head, or several layers.
 
     Parameters
     ----------
     encoder : Module
     output : {"penultimate", "latent", "layers"}
     latent_names : list of str
-        Of the code's parts.
+        Names of the code's entries.
     code : callable (n, n_outputs) -> (n, k)
-        From the encoder's output to the code.
+        Turns the encoder's output into the code.
     taps : dict
-        Arguments of `PooledTaps`, for output="layers"; "input_shape" is that of the rows as the
-        encoder sees them, to which images are resized.
+        Arguments of `PooledTaps`, for output="layers"; "input_shape" is the shape of one sample as
+        the encoder sees it, to which images are resized.
     """
 
     def __init__(
@@ -225,7 +211,7 @@ class EncoderFeatures(Extractor):
         if output == "layers":
             self.tapped = PooledTaps(encoder, **taps)
         elif isinstance(encoder, Trunk):
-            n = encoder.head_layers  # a head that reads several layers has all of them in front
+            n = encoder.head_layers  # a head may read several layers
             grid = FUSION_GRID if n > 1 else None
             self.tapped = PooledTaps(
                 encoder, range(-n, 0), "activation", grid, "max", taps["input_shape"]
@@ -239,7 +225,7 @@ class EncoderFeatures(Extractor):
         return self.code(self.encoder(x)) if self.output == "latent" else self.tapped(x)
 
     def feature_names(self) -> list[str]:
-        """The code's parts, or those of the layers."""
+        """The names of the code's entries, or those of the layers' features."""
         return self.latent_names if self.output == "latent" else self.tapped.feature_names()
 
 

@@ -1,4 +1,4 @@
-"""Networks made and initialised without touching PyTorch's global random state."""
+"""Building and initialising networks without touching PyTorch's global random state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ def build_seeded(make: Callable[[], nn.Module], rng: torch.Generator) -> nn.Modu
 
 
 def lay_out(net: nn.Module) -> nn.Module:
-    """Store convolutions channels-last, the layout that CPUs and GPUs compute in fastest."""
+    """Store convolutions channels-last, the layout in which CPUs and GPUs compute fastest."""
     return net.to(memory_format=torch.channels_last)
 
 
@@ -25,7 +25,7 @@ def lay_out(net: nn.Module) -> nn.Module:
 def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
     """DCGAN's initialisation: weights N(0, 0.02), batch-norm gains N(1, 0.02), shifts 0.
 
-    Paper: sec. 3 gives the weights; gains and shifts are the released code's.
+    Paper: the weights are as in sec. 3; gains and shifts are as in the released code.
     """
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
@@ -44,8 +44,8 @@ def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
 def zero_head(net: nn.Module) -> nn.Module:
     """Set the last layer of a critic or an encoder to zero.
 
-    A module that a user brought stays as it is, and so does a layer with spectral norm, which 0
-    has not.
+    A user-supplied module stays as it is, and so does a layer with spectral norm, which cannot
+    normalise a zero weight.
     """
     if isinstance(net, Trunk) and not nn.utils.parametrize.is_parametrized(net.head):
         for p in net.head.parameters():

@@ -1,4 +1,4 @@
-"""Critics of pairs (x, z) that also judge x and z by themselves (BigBiGAN's unary terms)."""
+"""Critics of pairs (x, z) that also score x and z by themselves (BigBiGAN's unary terms)."""
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +13,19 @@ FAMILIES: dict[str, type[Critic]] = {"dcgan": DCGANDiscriminator, "mlp": MLPDisc
 class UnaryDiscriminator(nn.Module):
     """(x, z) -> scores (n, 3): s_x of x alone, s_z of z alone, s_xz of the pair.
 
-    The first two are critics F and H of their own, and a third, J, reads the last hidden layers
-    of both (Donahue and Simonyan 2019, arXiv 1907.02544, sec. 2).
+    s_x and s_z are the logits of two separate critics, F and H. A third critic, J, computes s_xz
+    from the last hidden layers of both (Donahue and Simonyan 2019, arXiv 1907.02544, sec. 2).
 
     Parameters
     ----------
     family : {"dcgan", "mlp"}
-        Of F.
+        The family of F.
     arguments : dict
-        Of F's constructor.
+        Arguments of F's constructor.
     latent_dim : int
     width : int
-        Units of the one hidden layer of H, and of that of J. As a first layer it has no batch
-        norm, so J is not blind to how large its inputs are.
+        Units of H's hidden layer, and of J's; both have only one. As a first layer it has no batch
+        norm, so that J can see the scale of its inputs.
     """
 
     def __init__(self, family, arguments, latent_dim, width):

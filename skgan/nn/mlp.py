@@ -1,7 +1,7 @@
-"""The dense family: G, D and E for plain vectors, and for images taken without their grid.
+"""The dense family: G, D and E for plain vectors, and for images flattened to vectors.
 
-Two hidden layers by default, batch norm everywhere but G's output and the input of D and E, as
-BiGAN's permutation-invariant networks have it (Donahue et al. 2017, arXiv 1605.09782, sec. 4.2).
+Two hidden layers by default, and batch norm except in G's last and in D's and E's first layer, as
+in BiGAN's permutation-invariant networks (Donahue et al. 2017, arXiv 1605.09782, sec. 4.2).
 """
 
 import math
@@ -13,6 +13,7 @@ from .blocks import (
     Critic,
     Encoder,
     OneOfSeveral,
+    Trunk,
     make_injection,
     make_norm,
     maybe_spectral,
@@ -22,7 +23,7 @@ from .blocks import (
 def _blocks(
     input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim=None, feature_dim=None
 ) -> nn.ModuleList:
-    """Hidden layers on x; with `latent_dim` those behind the first add a map of z."""
+    """Hidden layers on x; with `latent_dim` those after the first add a linear map of z."""
     blocks, d = nn.ModuleList(), math.prod(input_shape)
     for i, width in enumerate(widths):
         linear = nn.Linear(d, width, bias=bias and (norm != "batch" or i == 0))
@@ -42,31 +43,37 @@ def _blocks(
     return blocks
 
 
-def _rows(x: Tensor, unit_range: bool) -> Tensor:
-    return (x.flatten(1) + 1) / 2 if unit_range else x.flatten(1)
+class _OnVectors(Trunk):
+    """The input of a trunk built by `_blocks`."""
+
+    unit_range: bool
+
+    def prepare(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return (x + 1) / 2 if self.unit_range else x
 
 
-class MLPDiscriminator(Critic):
+class MLPDiscriminator(_OnVectors, Critic):
     """x (n, *input_shape) -> logit (n,), or (x, z) -> logit (n,), or x -> (n, n_outputs).
 
     Parameters
     ----------
     input_shape : (d,) for tables, (c, h, w) for images
     widths : tuple of int
-        Hidden units, a layer each, shallow to deep.
+        Units of every hidden layer, shallow to deep.
     norm : {"batch", "none", "spectral"}
     bn_affine, bias : bool
-        Whether batch norm has gain and shift, and whether layers without it have biases.
+        Whether batch norm has learnt gains and shifts, and whether layers without it have biases.
     latent_dim : int or None
-        Of z, for a joint critic.
+        Size of z, for a joint critic.
     feature_dim : int or None
         Outputs of a last linear layer, which the head reads.
     n_outputs : int or None
-        Of the head, for a classifier; None is a critic's single logit.
+        Outputs of a classifier's head; None for a critic, which has a single logit.
     unit_range : bool
         Whether its layers see pixels in [0, 1] instead of [-1, 1].
     bn_eps : float
-        What batch norm adds to a variance.
+        Added to the variances in batch norm.
     """
 
     def __init__(
@@ -84,22 +91,17 @@ class MLPDiscriminator(Critic):
         self.blocks = _blocks(**layout)
         self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
-    def prepare(self, x: Tensor) -> Tensor:
-        return _rows(x, self.unit_range)
 
-
-class MLPEncoder(Encoder):
+class MLPEncoder(_OnVectors, Encoder):
     """x (n, *input_shape) -> (n, n_outputs).
 
     Parameters
     ----------
-    input_shape, widths, bn_affine
-        As the discriminator's.
+    input_shape, widths, bn_affine, unit_range, bn_eps
+        As for the discriminator.
     n_outputs : int
     bias : bool
         Whether the first layer and the head have biases.
-    unit_range, bn_eps
-        As the discriminator's.
     """
 
     def __init__(
@@ -115,37 +117,32 @@ class MLPEncoder(Encoder):
         self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bn_eps, bias)
         self.head = nn.Linear(widths[-1], n_outputs, bias=bias)
 
-    def prepare(self, x: Tensor) -> Tensor:
-        return _rows(x, self.unit_range)
-
 
 class UnitRange(nn.Module):
-    """sigma(a), a pixel in [0, 1], as the value in [-1, 1] that it is outside the networks."""
+    """sigma(a), a pixel in [0, 1], mapped to [-1, 1], the range of images outside the networks."""
 
     def forward(self, a: Tensor) -> Tensor:
         return 2 * a.sigmoid() - 1
 
 
 class MLPGenerator(nn.Module):
-    """z (n, latent_dim) -> x (n, *output_shape): linear output for tables, tanh for images.
+    """z (n, latent_dim) -> x (n, *output_shape): with linear output for tables, tanh for images.
 
     Parameters
     ----------
     latent_dim : int
     output_shape : (d,) for tables, (c, h, w) for images
     widths : tuple of int
-    bn_affine : bool
-        Whether batch norm has gain and shift.
     z_injection : bool
-        Whether hidden layers behind the first add a map of z (BiGAN's released code).
+        Whether hidden layers after the first add a linear map of z (BiGAN's released code).
     bias : bool
         Whether the output layer has biases.
     n_generators : int or None
-        As the convolutional generator's.
+        As for the convolutional generator.
     unit_range : bool
-        Whether its layers make pixels in [0, 1], by a sigmoid, that leave it as [-1, 1].
-    bn_eps : float
-        As the discriminator's.
+        Whether its layers end in a sigmoid, whose pixels in [0, 1] are then mapped to [-1, 1].
+    bn_affine, bn_eps
+        As for the discriminator.
     """
 
     def __init__(
@@ -161,7 +158,7 @@ class MLPGenerator(nn.Module):
         self.latent_dim = latent_dim
         self.output_shape = tuple(output_shape)
         layers: list[nn.Module] = []
-        self.inject = nn.ModuleDict()  # by the layer it is added to
+        self.inject = nn.ModuleDict()  # by the index of the layer to whose output it is added
         d = latent_dim
         for width in widths:
             if z_injection and layers:

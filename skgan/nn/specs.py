@@ -1,7 +1,7 @@
 """What `generator=`, `discriminator=` and `encoder=` accept: names, specs, callables, modules.
 
-A spec is a `BaseEstimator`, so that its settings can be searched: `generator__width` and the
-like. It knows how to build every role.
+A spec is a `BaseEstimator`, so that its parameters can be searched, such as `generator__width`. It
+can build a network of every kind.
 """
 
 import functools
@@ -17,16 +17,47 @@ from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.modules import copied
 from ..utils.parameters import parameter, parameters
 from ..utils.seeds import global_state_from
+from .blocks import trying_out
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .init import build_seeded
-from .joint import UnaryDiscriminator
+from .joint import FAMILIES, UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 
-SMALLEST_GRID = 4  # blocks are added while the deepest map stays at least 4x4
+SMALLEST_GRID = 4  # blocks are added as long as the deepest feature maps stay at least 4x4
 
 
 @parameters
-class DCGANSpec(BaseEstimator):
+class _Spec(BaseEstimator):
+    """What the specs of both families have.
+
+    Parameters
+    ----------
+    bn_affine : bool
+        Whether batch norm has learnt gains and shifts.
+    z_injection : bool
+        Whether the generator's hidden layers after the first add a linear map of z before their
+        batch norm, as in BiGAN's released code.
+    feature_dim : int or None
+        Outputs of one more layer before the head of discriminators and classifiers: linear, without
+        batch norm, on all outputs of the last hidden layer (Mao et al. 2019: 128).
+    """
+
+    bn_affine: bool = True
+    z_injection: bool = False
+    feature_dim: int | None = None
+
+    family: ClassVar[str]
+
+    def _critic(self, input_shape, norm) -> dict[str, Any]:
+        """Arguments of the family's discriminator."""
+        raise NotImplementedError
+
+    def make_classifier(self, *, input_shape, n_outputs, norm="batch") -> nn.Module:
+        return FAMILIES[self.family](**self._critic(input_shape, norm), n_outputs=n_outputs)
+
+
+@parameters
+class DCGANSpec(_Spec):
     """The convolutional family of DCGAN.
 
     Parameters
@@ -34,29 +65,21 @@ class DCGANSpec(BaseEstimator):
     width : int
         Channels of the first block; each further block doubles them, up to 16 times `width`.
     n_blocks : "auto" or int
-        Stride-2 blocks. "auto": as many as leave the deepest map at least 4x4, and at least
-        two (28x28 and 32x32: three; 64x64: four; 256x256: six).
+        Number of blocks of stride 2. "auto": as many as leave the deepest feature maps at least
+        4x4, but at least two (28x28 and 32x32: three; 64x64: four; 256x256: six).
     kernel_size : {3, 4, 5}
         Side of the kernels in pixels.
     channels : tuple of int or None
         Channels of every block, shallow to deep, instead of `width` and `n_blocks`.
     strides : tuple of {1, 2} or None
-        Stride of every block; all 2 by default. Stride 1 needs an odd `kernel_size`.
+        Stride of every block; None: all 2. Stride 1 needs an odd `kernel_size`.
     head_layers : int
-        How many of the last blocks the discriminator's head reads; more than one are pooled
-        to 4x4 and joined (MARTA GAN).
-    bn_affine : bool
-        Whether batch norm has gain and shift.
-    z_injection : bool
-        Whether the generator's hidden layers behind the first add a linear map of z in front
-        of their batch norm, as BiGAN's released code has it.
+        How many of the last blocks the head of a discriminator, classifier or encoder reads; more
+        than one are max-pooled to 4x4 and joined (MARTA GAN).
     z_std : float
-        Standard deviation of the initial weights of maps of z that are added to a layer; 0.02 is
-        that of all other weights. BiGAN's released code has 0.02 k^2 for kernels of k x k, beside
-        which a shallow D hears nothing of x for a long time.
-    feature_dim : int or None
-        Outputs of a last layer of discriminators and classifiers: linear, without batch norm, on
-        the whole deepest map. Their head reads these (Mao et al. 2019: 128).
+        Standard deviation of the initial weights of linear maps of z that are added to a layer; all
+        other weights have 0.02. BiGAN's released code has 0.02 k^2 for kernels of k x k, with which
+        a shallow D ignores x for a long time.
     """
 
     width: Any = parameter(default=32, kw_only=False)
@@ -65,18 +88,15 @@ class DCGANSpec(BaseEstimator):
     channels: tuple[int, ...] | None = None
     strides: tuple[int, ...] | None = None
     head_layers: int = 1
-    bn_affine: bool = True
-    z_injection: bool = False
     z_std: float = 0.02
-    feature_dim: int | None = None
 
     family: ClassVar[str] = "dcgan"
 
     def _layout(self, image_shape) -> dict[str, Any]:
         if len(image_shape) != 3:
             raise ValueError(
-                f"DCGANSpec builds networks for images, but the data are rows of "
-                f"{image_shape[0]} columns: give image_shape=(c, h, w), or use 'mlp'."
+                f"DCGANSpec builds networks for images, but X is a table of {image_shape[0]} "
+                "columns: set image_shape=(c, h, w), or use 'mlp'."
             )
         check_choice("kernel_size", self.kernel_size, (3, 4, 5))
         if self.channels is not None:
@@ -94,13 +114,14 @@ class DCGANSpec(BaseEstimator):
         if len(strides) != len(channels):
             raise ValueError(
                 f"strides={strides!r} has {len(strides)} entries for {len(channels)} blocks: "
-                "give one a block."
+                "give one per block."
             )
         for s in strides:
             check_choice("strides", s, (1, 2))
         if 1 in strides and self.kernel_size % 2 == 0:
             raise ValueError(
-                f"kernel_size={self.kernel_size} cannot keep the size at stride 1: use 3 or 5."
+                f"kernel_size={self.kernel_size} cannot keep the image size at stride 1: use 3 or "
+                "5."
             )
         check_number("head_layers", self.head_layers, low=1, high=len(channels), integer=True)
         check_number("z_std", self.z_std, low=0)
@@ -132,9 +153,6 @@ class DCGANSpec(BaseEstimator):
             "feature_dim": self.feature_dim,
         }  # fmt: skip
 
-    def make_classifier(self, *, input_shape, n_outputs, norm="batch") -> nn.Module:
-        return DCGANDiscriminator(**self._critic(input_shape, norm), n_outputs=n_outputs)
-
     def _with_z_std(self, net: nn.Module) -> nn.Module:
         for module in net.modules():
             if hasattr(module, "init_std"):
@@ -147,8 +165,8 @@ class DCGANSpec(BaseEstimator):
 
 
 @parameters
-class MLPSpec(BaseEstimator):
-    """The dense family, for tables and for images taken as plain vectors.
+class MLPSpec(_Spec):
+    """The dense family, for tables and for images flattened to vectors.
 
     Parameters
     ----------
@@ -156,31 +174,20 @@ class MLPSpec(BaseEstimator):
         Units of every hidden layer. "auto": four times the number of columns, rounded up to a
         power of two, from 32 to 1024.
     n_layers : int
-        Hidden layers.
-    bn_affine : bool
-        Whether batch norm has gain and shift.
-    z_injection : bool
-        Whether the generator's hidden layers behind the first add a linear map of z in front
-        of their batch norm, as BiGAN's released code has it.
+        Number of hidden layers.
     bias : bool
         Whether layers without batch norm have biases.
-    feature_dim : int or None
-        Outputs of a last layer of discriminators and classifiers, linear and without batch norm,
-        which their head reads.
     unit_range : bool
-        Whether the networks' layers work on pixels in [0, 1], with a sigmoid at the generator's
-        end, instead of [-1, 1] and tanh. Outside them images are in [-1, 1] either way; tables
-        stay as they are.
+        Whether the layers see pixels in [0, 1], with a sigmoid at the generator's end, instead of
+        [-1, 1] and tanh. Outside of the networks images are in [-1, 1] either way. It has no effect
+        on tables.
     bn_eps : float
-        What batch norm adds to a variance, above 0.
+        Added to the variances in batch norm; above 0.
     """
 
     width: Any = parameter(default="auto", kw_only=False)
     n_layers: int = 2
-    bn_affine: bool = True
-    z_injection: bool = False
     bias: bool = True
-    feature_dim: int | None = None
     unit_range: bool = False
     bn_eps: float = 1e-5
 
@@ -221,9 +228,6 @@ class MLPSpec(BaseEstimator):
             "unit_range": self._in_units(input_shape), "bn_eps": self.bn_eps,
         }  # fmt: skip
 
-    def make_classifier(self, *, input_shape, n_outputs, norm="batch") -> nn.Module:
-        return MLPDiscriminator(**self._critic(input_shape, norm), n_outputs=n_outputs)
-
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         return MLPEncoder(
             input_shape, n_outputs, self._widths(input_shape), self.bn_affine, self.bias,
@@ -234,7 +238,7 @@ class MLPSpec(BaseEstimator):
 def _as_tuple(name: str, value: Any, example: str) -> tuple[Any, ...]:
     if not isinstance(value, (tuple, list)) or not value:
         raise ValueError(
-            f"{name}={value!r} must be a tuple with one entry a block, such as {example}, or None."
+            f"{name}={value!r} must be None, or a tuple with one entry per block such as {example}."
         )
     return tuple(value)
 
@@ -242,8 +246,8 @@ def _as_tuple(name: str, value: Any, example: str) -> tuple[Any, ...]:
 def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> None:
     if latent_dim is not None and len(widths) < 2:
         raise ValueError(
-            f"{name}={len(widths)} is too few for a discriminator of (x, z), whose layers behind "
-            "the first add z: use at least 2."
+            f"{name}={len(widths)} is too few for a discriminator of (x, z), in which z enters the "
+            "layers after the first: use at least 2."
         )
 
 
@@ -254,7 +258,7 @@ def _check_feature_dim(feature_dim: int | None, head_layers: int = 1) -> None:
     if head_layers > 1:
         raise ValueError(
             f"feature_dim={feature_dim} with head_layers={head_layers}: the head reads either one "
-            "last layer of features or several layers; leave one of the two out."
+            "more layer of features or several blocks; leave one of the two out."
         )
 
 
@@ -265,70 +269,75 @@ def _n_blocks(side: int) -> int:
     return n
 
 
-ROLES = ("generator", "discriminator", "encoder", "classifier")
+KINDS = ("generator", "discriminator", "encoder", "classifier")
 _MARTA: dict[str, Any] = {"channels": (16, 32, 64, 128, 256, 512)}
 
-# Names for every role. faces64, imagenet32 and svhn32 are the networks of DCGAN's released code
-# (latent_dim 100, 256 and 100); marta256 is MARTA GAN's, whose G has smaller kernels than its D;
-# bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2; latent_dim 50), and
-# mao32 those of Mao et al. 2019, table 1 (latent_dim 128).
+# The specs of every kind by name. faces64, imagenet32 and svhn32 are the networks of DCGAN's
+# released code (latent_dim 100, 256 and 100), and marta256 those of MARTA GAN, whose G has smaller
+# kernels than its D. bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2;
+# latent_dim 50), and mao32 those of Mao et al. 2019, table 1 (latent_dim 128).
 NAMED_SPECS: dict[str, dict[str, BaseEstimator]] = {
-    "dcgan": dict.fromkeys(ROLES, DCGANSpec()),
-    "mlp": dict.fromkeys(ROLES, MLPSpec()),
-    "faces64": dict.fromkeys(ROLES, DCGANSpec(128, n_blocks=4, kernel_size=5)),
+    "dcgan": dict.fromkeys(KINDS, DCGANSpec()),
+    "mlp": dict.fromkeys(KINDS, MLPSpec()),
+    "faces64": dict.fromkeys(KINDS, DCGANSpec(128, n_blocks=4, kernel_size=5)),
     "imagenet32": dict.fromkeys(
-        ROLES,
+        KINDS,
         DCGANSpec(
             channels=(128, 128, 256, 256, 512, 512), strides=(1, 2, 1, 2, 1, 2), kernel_size=3
         ),
     ),
-    "svhn32": dict.fromkeys(ROLES, DCGANSpec(64, n_blocks=3, kernel_size=5)),
-    "marta256": dict.fromkeys(ROLES, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
+    "svhn32": dict.fromkeys(KINDS, DCGANSpec(64, n_blocks=3, kernel_size=5)),
+    "marta256": dict.fromkeys(KINDS, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
     | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
-    "mao32": dict.fromkeys(ROLES, DCGANSpec(128, n_blocks=3, feature_dim=128)),
+    "mao32": dict.fromkeys(KINDS, DCGANSpec(128, n_blocks=3, feature_dim=128)),
     "bigan784": dict.fromkeys(
-        ROLES,
+        KINDS,
         MLPSpec(1024, bn_affine=False, z_injection=True, bias=False, unit_range=True, bn_eps=1e-8),
     ),
 }
 
 
-def build_network(role: str, choice: Any, rng: torch.Generator, **keywords: Any) -> nn.Module:
-    """The network of `role` that `choice` stands for.
+def build_network(
+    role: str, choice: Any, rng: torch.Generator, *, kind: str | None = None, **keywords: Any
+) -> nn.Module:
+    """Build the network of a role.
 
     Parameters
     ----------
     role : str
+        Its name in the game, which is that of the parameter that `choice` is the value of.
+    choice : Module, str, spec or callable
+        A module is copied, with its weights. A callable is called with the keywords and returns a
+        module, whose own initialisation is kept. While it runs, PyTorch's global random state is
+        seeded from `rng`; afterwards the state is restored (this is not safe while other threads
+        draw from it).
+    kind : str, optional
         "generator" (keywords `latent_dim`, `output_shape`, and for a mixture `n_generators`),
         "encoder" (`input_shape`, `n_outputs`), "classifier" (`input_shape`, `n_outputs`, `norm`)
         or "discriminator" (`input_shape`, `norm`, and for a critic of pairs (x, z) `latent_dim`,
-        `unary`).
-    choice : Module, str, spec or callable
-        A module is copied, with its weights. A callable is called with the keywords and
-        returns a module, whose own initialisation is kept: it may draw from PyTorch's global
-        random state, which is seeded from `rng` meanwhile and put back afterwards (that is not
-        safe while other threads draw from it).
+        `unary`). By default the role is of the kind of its name.
     """
-    given = module_of(role, choice, rng, **keywords)
+    kind = role if kind is None else kind
+    given = module_of(role, choice, rng, kind, **keywords)
     if given is not None:
-        return _check_shapes(role, given, **keywords)
-    shape = keywords["output_shape" if role == "generator" else "input_shape"]
-    make = getattr(spec_of(role, choice, shape), f"make_{role}")
+        return _check_shapes(role, given, kind, **keywords)
+    shape = keywords["output_shape" if kind == "generator" else "input_shape"]
+    make = getattr(spec_of(role, choice, shape, kind), f"make_{kind}")
     return build_seeded(lambda: make(**keywords), rng)
 
 
-def module_of(role: str, choice: Any, rng: torch.Generator, **keywords: Any) -> Any:
-    """A copy of the module that was given, or that a callable makes; None for names and specs."""
+def module_of(role: str, choice: Any, rng: torch.Generator, kind: str, **keywords: Any) -> Any:
+    """A copy of a given module, or of the one that a callable returns; None for names and specs."""
     if isinstance(choice, nn.Module):
         return copied(choice)
-    if isinstance(choice, type) and hasattr(choice, f"make_{role}"):
+    if isinstance(choice, type) and hasattr(choice, f"make_{kind}"):
         raise TypeError(f"{role}={choice!r} is a class: pass an instance, {choice.__name__}().")
-    if isinstance(choice, str) or hasattr(choice, f"make_{role}"):
+    if isinstance(choice, str) or hasattr(choice, f"make_{kind}"):
         return None
     if not callable(choice):
         raise TypeError(
-            f"{role}={choice!r} is none of: a name ({', '.join(('auto', *NAMED_SPECS))}), a spec "
-            "such as DCGANSpec(width=64), a callable that returns a module, or a torch.nn.Module."
+            f"{role}={choice!r} must be a name ({', '.join(('auto', *NAMED_SPECS))}), a spec such "
+            "as DCGANSpec(width=64), a callable that returns a module, or a torch.nn.Module."
         )
     with global_state_from(rng):
         net = choice(**keywords)
@@ -340,19 +349,19 @@ def module_of(role: str, choice: Any, rng: torch.Generator, **keywords: Any) -> 
     return net
 
 
-def spec_of(role: str, choice: Any, shape: tuple[int, ...]) -> Any:
-    """The spec that a name stands for; any other choice as it is."""
+def spec_of(role: str, choice: Any, shape: tuple[int, ...], kind: str) -> Any:
+    """The spec with this name; any other choice is returned as it is."""
     if not isinstance(choice, str):
         return choice
     check_choice(role, choice, ("auto", *NAMED_SPECS))
     if choice == "auto":
         choice = "dcgan" if len(shape) == 3 else "mlp"
-    return NAMED_SPECS[choice][role]
+    return NAMED_SPECS[choice][kind]
 
 
-def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
-    """Refuse a user-supplied network whose output does not have the shape of its role's."""
-    shapes, expected = _dummy_shapes(role, **keywords)
+def _check_shapes(role: str, net: nn.Module, kind: str, **keywords: Any) -> nn.Module:
+    """Raise an error for a user-supplied network whose output has the wrong shape for its role."""
+    shapes, expected = _shapes_of_two(kind, **keywords)
     out = output_of(role, net, shapes)
     got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
     if got not in expected:
@@ -364,36 +373,30 @@ def _check_shapes(role: str, net: nn.Module, **keywords: Any) -> nn.Module:
     return net
 
 
-@torch.no_grad()
 def output_of(role: str, net: nn.Module, shapes: list[tuple[int, ...]]) -> Any:
-    """What a user-supplied network makes of a dummy batch; raises if it cannot take or learn it."""
+    """A user-supplied network's output for inputs of zeros; an error if it cannot run or train."""
     if not any(p.requires_grad for p in net.parameters()):
         raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
-    was_training = net.training
-    device = next(net.parameters()).device
-    dummies = [torch.zeros(s, dtype=torch.float32, device=device) for s in shapes]
     try:
-        with torch.random.fork_rng(devices=[]):
-            out = net.eval()(*dummies)
+        with trying_out(net, *shapes) as inputs, torch.random.fork_rng(devices=[]):
+            return net(*inputs)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"{role}: the network {type(net).__name__} cannot take a batch of shape "
             f"{' and '.join(map(str, shapes))}: {error}"
         ) from error
-    net.train(was_training)
-    return out
 
 
-def _dummy_shapes(
-    role: str, *, latent_dim=None, output_shape=None, input_shape=None, n_outputs=None,
+def _shapes_of_two(
+    kind: str, *, latent_dim=None, output_shape=None, input_shape=None, n_outputs=None,
     unary=False, n_generators=0, **_,
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:  # fmt: skip
-    """The shapes of two rows that a network is called with, and those that it may return."""
-    if role == "generator":
+    """Shapes of the inputs of a network for two samples, and the output shapes that are allowed."""
+    if kind == "generator":
         return [(2, latent_dim + n_generators)], [(2, *output_shape)]
-    rows: list[tuple[int, ...]] = [(2, *input_shape)]
-    if role in ("encoder", "classifier"):
-        return rows, [(2, n_outputs)]
+    inputs: list[tuple[int, ...]] = [(2, *input_shape)]
+    if kind in ("encoder", "classifier"):
+        return inputs, [(2, n_outputs)]
     if latent_dim is not None:
-        rows.append((2, latent_dim))
-    return rows, [(2, 3)] if unary else [(2,), (2, 1)]
+        inputs.append((2, latent_dim))
+    return inputs, [(2, 3)] if unary else [(2,), (2, 1)]

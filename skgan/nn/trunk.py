@@ -1,8 +1,8 @@
 """A trunk with named heads: networks that share their first layers and differ in their last.
 
-The layers of one network are dealt out. The first ones are the trunk; what is left of them, with a
-head on top, is a branch, of which there may be any number. `Joined` puts a branch on its trunk:
-one network from samples to the head's output. `build_heads` makes all of it, from a spec of either
+The layers of one network are divided. The first ones are the trunk; the others, followed by a head,
+are a branch, and there may be any number of branches. `Joined` is a trunk and a branch as one
+network, from samples to the head's output. `build_heads` builds all parts, from a spec of either
 family or from a module that maps samples to features.
 """
 
@@ -28,18 +28,18 @@ KINDS = ("logit", "scores", "code", "embedding")
 
 @dataclass(frozen=True)
 class Head:
-    """What stands on a trunk, from the features f (n, d) that its layers end in.
+    """The head of a branch, from the features f (n, d) in which the layers before it end.
 
     Attributes
     ----------
     kind : {"logit", "scores", "code", "embedding"}
-        "logit" is a linear map without bias to one number, (n,); "scores" one to (n, n_outputs).
-        "code" is a linear map with bias, and "embedding" a hidden layer of ReLUs before one (the
-        projection heads of contrastive methods), both to (n, n_outputs).
+        "logit" is a linear layer without bias to one number, (n,), and "scores" one to
+        (n, n_outputs). "code" is a linear layer with bias to (n, n_outputs), and "embedding" the
+        same after a hidden layer of ReLUs (the projection head of contrastive methods).
     n_outputs : int or None
         None for a logit.
     n_hidden : int or None
-        Units of an embedding's hidden layer. None: as many as f has.
+        Units of an embedding's hidden layer; None: d.
     """
 
     kind: str = "logit"
@@ -52,7 +52,7 @@ class Head:
             check_number("n_outputs", self.n_outputs, low=1, integer=True)
 
     def on(self, width: int, norm: str = "none") -> nn.Module:
-        """The layers of the head on features of this width."""
+        """The layers of the head, for features f (n, width)."""
 
         def linear(d: int, k: int | None, bias: bool) -> nn.Module:
             return maybe_spectral(nn.Linear(d, k or 1, bias=bias), norm)
@@ -65,17 +65,17 @@ class Head:
 
 
 class SharedLayers(nn.Module):
-    """The trunk: x -> the feature maps after its layers; x itself where it has none.
+    """The trunk: x -> the feature maps after its layers, or x itself if it has no layers.
 
     Parameters
     ----------
     family : {"dcgan", "mlp"}
     arguments : dict
-        Of the family's discriminator.
+        Arguments of the family's discriminator.
     n_shared : int
         Number of layers.
     share_bn : bool
-        Whether they include batch norm. Otherwise every branch has its own for them.
+        Whether the layers include batch norm. If not, every branch has its own batch norm for them.
     """
 
     def __init__(self, family, arguments, n_shared, share_bn=True):
@@ -107,7 +107,7 @@ class Branch(nn.Module):
     family, arguments, n_shared, share_bn
         As for `SharedLayers`. With `n_shared=0` the branch is a whole network on x.
     n_outputs, kind, n_hidden
-        Of the `Head`. Without `kind` it is a logit, or with `n_outputs` scores.
+        As for `Head`. If `kind` is None, it is "scores" with `n_outputs` and "logit" without.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Branch(nn.Module):
 
 
 def blocks_of(shared: SharedLayers, branch: Branch | None) -> list[Block]:
-    """The shared layers, with the batch norm of a branch that has its own."""
+    """The shared layers, with the branch's batch norm if it has its own."""
     blocks: Any = shared.net.blocks
     if branch is None or not len(branch.norms):
         return list(blocks)
@@ -155,7 +155,7 @@ class UserTrunk(nn.Module):
 
 
 class UserBranch(nn.Module):
-    """The last layers of a user-supplied network, and a head on the features that they end in."""
+    """The last layers of a user-supplied network, and a head on their output."""
 
     def __init__(self, layers: nn.Module, head: nn.Module, n_outputs: int | None):
         super().__init__()
@@ -170,14 +170,14 @@ class UserBranch(nn.Module):
 
 
 class _OnTrunk:
-    """One network from samples to a head's output. It holds the very modules of both parts."""
+    """One network from samples to a head's output. It contains the modules of both parts."""
 
     parts: tuple[Any, Any]  # trunk and branch; in a tuple, so that they are not registered twice
 
     def forward(self, x: Tensor, *others: Any) -> Any:
-        """The head's output; with other heads on the same trunk a tuple of all outputs.
+        """The head's output; given other networks on the same trunk, the tuple of all outputs.
 
-        Layers that they share run once, where they share batch norm as well.
+        The shared layers run once if their batch norm is shared too.
         """
         trunk, branch = self.parts
         f = trunk(x, branch)
@@ -213,27 +213,40 @@ class UserJoined(_OnTrunk, nn.Module):
         return self.parts[1].features(self.parts[0](x))
 
 
+def with_trunk(nets: dict[str, nn.Module]) -> dict[str, nn.Module]:
+    """The networks by role; those of an earlier skgan, without an empty trunk, get one again."""
+    branches = [net for net in nets.values() if isinstance(net, Branch)]
+    if "trunk" in nets or not branches:
+        return nets
+    shared = {k: v for k, v in branches[0].recipe.items() if k not in ("n_outputs", "kind")}
+    with torch.device("meta"):
+        trunk = SharedLayers(**shared).eval()
+    before = {role: net for role, net in nets.items() if net not in branches}
+    return before | {"trunk": trunk} | nets
+
+
 def joined(nets: Mapping[str, nn.Module]) -> dict[str, Any]:
-    """The networks by role, with every branch on the trunk as one network."""
+    """The networks by role, with every branch replaced by one network of trunk and branch."""
     whole: dict[str, Any] = dict(nets)
     for role, net in nets.items():
         if isinstance(net, Branch):
             whole[role] = Joined(nets["trunk"], net)  # type: ignore[arg-type]
         elif isinstance(net, UserBranch):
             whole[role] = UserJoined(nets["trunk"], net)  # type: ignore[arg-type]
+        whole[role].train(net.training)  # a module that is new would be in training mode
     return whole
 
 
 class JoinedFeatures(Extractor):
-    """What the heads of one or of several networks read, joined: x -> (n, k).
+    """The features that the heads of one or several networks read, joined: x -> (n, k).
 
     Parameters
     ----------
     nets : dict of str -> Joined or UserJoined
     subspace : {None, "null", "row"}
-        The part of each network's features f that is projected out: with P the projector onto the
-        row space of its head's weights, "row" is P f, which the head sees, and "null" f - P f,
-        which it does not (Mao et al. 2019, corollary 4).
+        The part of each network's features f that is returned; None: f itself. With P the projector
+        onto the row space of the head's weights, "row" is P f, which the head sees, and "null" is
+        f - P f, which it does not see (Mao et al. 2019, corollary 4).
     """
 
     def __init__(self, nets: Mapping[str, Any], subspace: str | None):
@@ -255,11 +268,10 @@ class JoinedFeatures(Extractor):
         return row if self.subspace == "row" else f - row
 
     def feature_names(self) -> list[str]:
-        """The network and the number of every feature."""
+        """For every feature, its network and its index."""
         return [f"{name}_feature{i}" for name, n in self.sizes.items() for i in range(n)]
 
     def head_weight(self) -> Tensor | None:
-        """The head's weight (n_outputs, k), if these features are exactly what one head reads."""
         if len(self.nets) > 1 or self.subspace is not None:
             return None
         net: Any = next(iter(self.nets.values()))
@@ -268,32 +280,35 @@ class JoinedFeatures(Extractor):
 
 def build_heads(
     choice: Any, rng: torch.Generator, heads: Mapping[str, Head], *, input_shape: tuple[int, ...],
-    norm: str, n_shared: int | str = "all", share_bn: bool = True,
+    norm: str, n_shared: int | str = "all", share_bn: bool = True, called: str = "discriminator",
 ) -> dict[str, nn.Module]:  # fmt: skip
-    """The networks by role: "trunk", and a branch for every head.
+    """Build the networks by role: "trunk", and a branch for every head.
 
     Parameters
     ----------
     choice : str, spec, callable or Module
-        Of the trunk: the value of the parameter `discriminator`. A module, or what a callable
-        `f(input_shape=, norm=)` returns, maps samples to features. Its layers are dealt out if it
-        is an `nn.Sequential`; otherwise all of them are shared.
+        The network: a discriminator but for its head. A module, or what a callable
+        `f(input_shape=, norm=)` returns, maps samples to features. An `nn.Sequential` is divided
+        into shared and other layers; of any other module all layers are shared.
     heads : dict of str -> Head
-        By role.
+        The heads by role.
     n_shared : int or "all"
         Number of layers that the heads share, counted from the input.
     share_bn : bool
-        Whether they share the batch norm of these layers, too.
+        Whether they also share the batch norm of these layers.
+    called : str
+        The parameter that `choice` is the value of, for messages.
     """
-    given = module_of("discriminator", choice, rng, input_shape=input_shape, norm=norm)
+    keywords = {"input_shape": input_shape, "norm": norm}
+    given = module_of(called, choice, rng, "discriminator", **keywords)
     if given is not None:
-        return _on_module(given, rng, heads, input_shape, n_shared, share_bn)
-    spec = spec_of("discriminator", choice, input_shape)
+        return _on_module(given, rng, heads, input_shape, n_shared, share_bn, called)
+    spec = spec_of(called, choice, input_shape, "discriminator")
     arguments = spec._critic(input_shape, norm)
     if arguments.get("head_layers", 1) > 1:
         raise ValueError(
-            f"discriminator={choice!r} has head_layers={arguments['head_layers']}: a head that "
-            "reads several layers cannot stand on shared ones. Use head_layers=1."
+            f"{called}={choice!r} has head_layers={arguments['head_layers']}: a head cannot "
+            "read several layers if some of them are shared. Use head_layers=1."
         )
     with torch.device("meta"):
         n_layers = len(FAMILIES[spec.family](**arguments).blocks)
@@ -316,18 +331,18 @@ def _n_shared(n_shared: int | str, n_layers: int) -> int:
     return int(n)
 
 
-def _on_module(net, rng, heads, input_shape, n_shared, share_bn) -> dict[str, nn.Module]:
-    """The same for a user-supplied network. Branches begin with equal layers after the trunk."""
+def _on_module(net, rng, heads, input_shape, n_shared, share_bn, called) -> dict[str, nn.Module]:
+    """`build_heads` for a user-supplied network; all branches begin with copies of its layers."""
     if not share_bn:
-        raise ValueError("share_bn=False needs a discriminator by name or by spec, not a module.")
+        raise ValueError(f"share_bn=False needs a {called} that is a name or a spec, not a module.")
     layers = list(net) if isinstance(net, nn.Sequential) else [net]
     n = _n_shared(n_shared, len(layers))
-    features = output_of("discriminator", net, [(2, *input_shape)])
+    features = output_of(called, net, [(2, *input_shape)])
     if not isinstance(features, Tensor) or features.ndim < 2 or len(features) != 2:
         got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise ValueError(
-            f"discriminator: the network {type(net).__name__} turns two samples into {got}, but "
-            "features of shape (2, k) are expected, on which the heads stand."
+            f"{called}: the network {type(net).__name__} turns two samples into {got}, but "
+            "features of shape (2, k) are expected, which the heads read."
         )
     width = features.flatten(1).shape[1]
     nets: dict[str, nn.Module] = {"trunk": UserTrunk(nn.Sequential(*layers[:n]))}

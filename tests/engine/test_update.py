@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
-from skgan.engine import runtime
+from skgan.engine import checkpoint, runtime
 from skgan.engine.losses import Terms
 from skgan.engine.players import Players
 from skgan.nn.kernels import conv
@@ -168,8 +168,6 @@ def test_a_tuple_of_losses_moves_a_network_down_each_by_an_optimizer_of_its_own(
 
 
 def test_the_memory_of_several_optimizers_goes_on():
-    from skgan.engine import checkpoint
-
     def turn(players, rows):
         nets = players.nets
         for x, z in rows:
@@ -469,7 +467,8 @@ def _go_on_in(rank, meeting, path):
     fits = {"whole": fitted(4), "resumed": fitted(4, checkpoint_dir=path, resume="must"),
             "unseeded": fitted(0, None)}  # fmt: skip
     states = {k: e.discriminator_.state_dict() | e.generator_.state_dict() for k, e in fits.items()}
-    rngs = torch.load(max(Path(path).rglob("*.pt")), weights_only=True)["state"]["rng"]
+    newest = max(Path(path).rglob("epoch*"))
+    rngs = checkpoint.decode(newest.read_bytes())["state"]["rng"]
     torch.save({"rngs": rngs, **states}, f"{path}/{rank}.result")
     dist.destroy_process_group()
 

@@ -61,7 +61,7 @@ def small_mgan():
 # ------------------------------------------------------------------ claims
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_generators_cover_all_modes_where_one_misses_some(seed):
     several, one = fitted(8, seed), fitted(1, seed)
     assert (shares(several.sample(2000, 0)) > 0.02).all()
@@ -364,7 +364,7 @@ def test_the_number_of_features_follows_the_parameters(small_mgan, digits):
         ({"shared_optimizer": None}, ValueError, "shared_optimizer=None"),
         ({"same_z": "yes"}, ValueError, "same_z='yes'"),
         ({"discriminator": nn.Linear(64, 1)}, ValueError, "discriminator: .* cannot take a batch"),
-        ({"discriminator": 3}, TypeError, "discriminator=3 is none of"),
+        ({"discriminator": 3}, TypeError, "discriminator=3 must be a name"),
         ({"discriminator": DCGANSpec(4, head_layers=2)}, ValueError, "head_layers=2"),
         ({"generator": nn.Linear(6, 64)}, ValueError, "cannot take a batch of shape"),
     ],

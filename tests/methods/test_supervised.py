@@ -334,7 +334,7 @@ def test_partial_fit(digits):
     before = est.decision_function(X)
     with pytest.raises(ValueError, match=r"\['two'\]"):
         est.partial_fit(X[:2], ["two", "two"])
-    with pytest.raises(ValueError, match="y labels 1 of 3 rows"):
+    with pytest.raises(ValueError, match="y has labels for 1 of 3 samples"):
         est.partial_fit(X[:3], [-1, 4, -1])
     assert np.array_equal(est.decision_function(X), before)
     est.partial_fit(X[:3], [-1, 4, 5])

@@ -201,7 +201,7 @@ def test_any_module_that_autocast_takes_runs_in_bfloat16(bfloat16):
 # -------------------------------------------------------------------- in a game
 
 
-def game(arithmetic, **settings):
+def game(arithmetic):
     torch.manual_seed(0)
     D = nn.Sequential(
         nn.Conv2d(16, 32, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(32, 64, 4, 2, 1), nn.Flatten(),
@@ -215,7 +215,6 @@ def game(arithmetic, **settings):
         {"generator": G, "discriminator": D},
         lambda _, p: torch.optim.Adam(p, lr=1e-3, fused=True),
         rng=torch.Generator().manual_seed(0),
-        **settings,
     )
     return G, D, players, arithmetic
 

@@ -112,6 +112,19 @@ def test_whole_networks_have_layers_and_survive_copies(choice):
         assert taps(x).shape == (3, taps.n_features)
 
 
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("choice", ["dcgan", "sequential"])
+def test_networks_are_joined_and_measured_in_the_mode_that_they_are_in(choice, training):
+    given, shape = CHOICES[choice]
+    nets = build(given, shape)
+    for net in nets.values():
+        net.train(training)
+    whole = joined(nets)["classifier"]
+    PooledTaps(whole, "all", "activation", None, "max", shape)
+    modules = [m for net in (*nets.values(), whole) for m in net.modules()]
+    assert {m.training for m in modules} == {training}
+
+
 def test_weights_depend_on_the_seed_alone():
     a, b, c = (build(*CHOICES["dcgan"], seed=s) for s in (0, 0, 1))
     for role in a:
@@ -139,9 +152,9 @@ def test_bad_heads_and_choices_are_refused():
         Head("scores")
     with pytest.raises(ValueError, match="head_layers=2"):
         build(DCGANSpec(4, head_layers=2), IMAGES)
-    with pytest.raises(ValueError, match="share_bn=False needs a discriminator by name"):
+    with pytest.raises(ValueError, match="share_bn=False needs a discriminator that is a name"):
         build(Net(), IMAGES, share_bn=False)
-    with pytest.raises(TypeError, match="discriminator=3 is none of"):
+    with pytest.raises(TypeError, match="discriminator=3 must be a name"):
         build(3, IMAGES)
     with pytest.raises(ValueError, match="cannot take a batch of shape"):
         build(Net(TABLE), IMAGES)

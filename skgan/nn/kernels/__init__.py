@@ -1,1 +1,1 @@
-"""Kernels of our own for convolutions and products on CPUs, and the contexts that use them."""
+"""skgan's own kernels for convolutions and dense layers on CPUs, and contexts that use them."""

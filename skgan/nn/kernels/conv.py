@@ -1,19 +1,20 @@
 """Convolutions and dense layers as matrix products, on CPUs where these are faster.
 
-`Products` is for CPUs with matrix units (AMX): stock bfloat16 convolutions leave those idle in most
-of a GAN's layers. `windows.py` has the three products that serve a convolution (forward, input
-gradient, weight gradient) and, with the sides swapped, a transposed one. A dense layer is a
-convolution of single pixels. Weights, their gradients and optimizers stay float32.
+`Products` is for CPUs with matrix units (AMX), which PyTorch's own bfloat16 convolutions leave idle
+in most of a GAN's layers. `windows.py` has the three products of a convolution (forward, input
+gradient, weight gradient); with input and output swapped they are those of a transposed one. A
+dense layer is a convolution on images of one pixel. Weights, their gradients and optimizers stay
+float32.
 
-`HalfKernels` is for CPUs that have bfloat16 vectors but no matrix units (AVX512-BF16), where stock
-convolutions are as fast as products. What they are not as good at is products there, too: weight
-gradients, images of few channels, kernels as large as their map.
+`HalfKernels` is for CPUs with bfloat16 vectors but no matrix units (AVX512-BF16), where PyTorch's
+convolutions are as fast as products. Products are used only where they are faster: for weight
+gradients, images of few channels, and kernels as large as their image.
 
-`TiledConvolutions` is for CPUs with AVX2 alone: float32 throughout, but wide layers of 4x4 kernels
-and stride 2 take the products of `tiles.py`, which are fewer.
+`TiledConvolutions` is for CPUs that have AVX2 and nothing newer. All is float32, but wide layers of
+4x4 kernels and stride 2 use the products of `tiles.py`, which need fewer multiplications.
 
-All are contexts in which PyTorch's own layers compute so. They decide by fixed rules on the
-layer's shape, so layers, files and method code know nothing of them.
+These are contexts, in which PyTorch's own layers compute in this way. They choose by fixed rules on
+the layer's shape, so that no other code depends on them.
 """
 
 from collections.abc import Callable, Iterable
@@ -42,7 +43,7 @@ __all__ = [
 
 KERNELS, STRIDES = (1, 3, 4, 5), (1, 2)
 
-# Weights of a layer from which on products are worth their switching on.
+# The number of weights in a layer from which products gain more than the context costs.
 HEAVY_CONV, HEAVY_LINEAR = 2**15, 2**18
 HEAVY_TILED = 2**19
 
@@ -59,7 +60,7 @@ def _is_heavy(module: nn.Module) -> bool:
 
 
 def tiles_pay(nets: Iterable[nn.Module]) -> bool:
-    """Whether this CPU is one for `TiledConvolutions`, and a layer of these networks as well."""
+    """Whether `TiledConvolutions` is for this CPU and for at least one layer of these networks."""
     if torch.backends.cpu.get_cpu_capability() != "AVX2":
         return False
     return any(_is_tiled(m) for net in nets for m in net.modules())
@@ -72,19 +73,20 @@ def _is_tiled(module: nn.Module) -> bool:
     return geometry == ((4, 4), (2, 2), (1, 1)) and module.weight.numel() >= HEAVY_TILED
 
 
-# -------------------------------------------------------------------- their gradients
+# -------------------------------------------------------------------- gradients
 
-# Which gradients a call of `autograd.grad` wants is known to its nodes alone. So each of the two
-# is a node of its own behind a stand-in for the output, and one that is not wanted is never run:
-# neither the weight gradients of a network that does not move, nor the gradient of a network's
-# input. Both keep the weight itself, whose version tells a loss that was computed before it moved.
+# Only autograd's nodes know which gradients `autograd.grad` was asked for. So input and weight
+# gradients have separate nodes, each with a placeholder of the output's shape, and a node whose
+# gradient is not needed never runs: neither the weight gradients of a network that is not trained,
+# nor the gradient of a network's input. Both nodes save the weight itself, whose version counter
+# reveals a loss that was computed before the weight's last update.
 
 
 def _first_derivatives_only() -> None:
     if torch.is_grad_enabled():  # autograd was asked for a graph of the gradient
         raise RuntimeError(
-            "products have no second derivatives: take them under engine.runtime.full_precision, "
-            "or set precision='float32'."
+            "these kernels have no second derivatives: compute those within "
+            "engine.runtime.full_precision, or set precision='float32'."
         )
 
 
@@ -98,7 +100,7 @@ class _InputGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         _first_derivatives_only()
-        ctx.saved_tensors  # noqa: B018 - raises if the weight has moved
+        ctx.saved_tensors  # noqa: B018 - raises if the weight has changed
         return ctx.compute(g), None, None, None
 
 
@@ -117,7 +119,7 @@ class _WeightGradient(torch.autograd.Function):
 
 
 class _Output(torch.autograd.Function):
-    """The value, with the gradients' nodes behind it."""
+    """The computed value, with the two gradient nodes as its inputs in autograd's graph."""
 
     @staticmethod
     def forward(ctx, box, *stand_ins):
@@ -132,7 +134,7 @@ class _Output(torch.autograd.Function):
 
 
 def _apply(windows: Any, x: Tensor, weight: Tensor, packed: Any, *, up: bool) -> Tensor:
-    """Small side from large one, or with `up` the other way round, on (n, h, w, c) tensors."""
+    """The small side from the large side, or with `up` the reverse, for (n, h, w, c) tensors."""
     source = x.detach()
     value = windows.large_side(source, packed) if up else windows.small_side(source, packed)
     if not torch.is_grad_enabled():
@@ -145,7 +147,7 @@ def _apply(windows: Any, x: Tensor, weight: Tensor, packed: Any, *, up: bool) ->
             g = g.contiguous()
             return windows.small_side(g, packed) if up else windows.large_side(g, packed)
 
-        # Detached, or a wish for the weight's gradient would run this node as well.
+        # With the weight detached, so that asking for its gradient does not run this node too.
         stand_ins.append(_InputGradient.apply(x, weight.detach(), stand_in, input_gradient))
     if weight.requires_grad:
 
@@ -161,7 +163,7 @@ def _apply(windows: Any, x: Tensor, weight: Tensor, packed: Any, *, up: bool) ->
 
 
 class Layers(TorchFunctionMode):
-    """A context in which layers run as products, where there are some. Abstract."""
+    """A context in which layers run as products if these have been implemented. Abstract."""
 
     dtype: torch.dtype
 
@@ -170,11 +172,11 @@ class Layers(TorchFunctionMode):
         self._packed = WeakIdKeyDictionary()
 
     def plan(self, windows: Windows, x: Tensor, weight: Tensor) -> Any:
-        """What computes a layer's three products; None for a layer that runs on stock kernels."""
+        """The object that computes a layer's three products; None to use PyTorch's own kernels."""
         raise NotImplementedError
 
     def pack(self, weight: Tensor) -> Any:
-        """A weight (c', c, k, k) as the products want it."""
+        """A weight (c', c, k, k) in the layout that the products need."""
         raise NotImplementedError
 
     def stock(self, func, args, kwargs) -> Tensor:
@@ -189,7 +191,7 @@ class Layers(TorchFunctionMode):
         return self.stock(func, args, kwargs or {}) if out is None else out
 
     def packed(self, weight: Tensor) -> Any:
-        """The weight as products want it, made once after each move."""
+        """The weight in the layout that the products need, made once after each update."""
         found = self._packed.get(weight)
         if found is None or found.version != weight._version:
             found = self.pack(weight if weight.ndim == 4 else weight[:, :, None, None])
@@ -200,9 +202,9 @@ class Layers(TorchFunctionMode):
 class Bfloat16(Layers):
     """A context in which wide layers run in bfloat16. Abstract.
 
-    Every other layer (thin heads, and what a subclass has no product for) runs in float32 on
-    PyTorch's own kernels, so a critic's logits, and the losses, are float32. All else follows
-    autocast's rules for bfloat16.
+    Other convolutions and dense layers (narrow heads, and those for which a subclass has no
+    product) run in float32 on PyTorch's own kernels, so a critic's logits and the losses are
+    float32. All other operations follow autocast's rules for bfloat16.
     """
 
     dtype = torch.bfloat16
@@ -230,8 +232,8 @@ class Bfloat16(Layers):
 class Products(Bfloat16):
     """A context in which convolutions and dense layers run as bfloat16 products (AMX).
 
-    Layers that have no fast product (groups, dilation, other kernels) run in float32. Second
-    derivatives are an error: take them outside.
+    Layers without a fast product (groups, dilation, other kernel sizes) run in float32. Second
+    derivatives raise an error: compute them outside of this context.
     """
 
     def plan(self, windows, x, weight):
@@ -244,8 +246,8 @@ class Products(Bfloat16):
 class HalfKernels(Bfloat16):
     """A context in which wide layers run on bfloat16 vectors (AVX512-BF16).
 
-    The two sides of a convolution are PyTorch's own kernels, all else is products. What has none,
-    and second derivatives, are as in `Products`.
+    A convolution and its input gradient are PyTorch's own kernels, all else is products. Layers
+    without a product, and second derivatives, are treated as in `Products`.
     """
 
     def plan(self, windows, x, weight):
@@ -261,7 +263,7 @@ class HalfKernels(Bfloat16):
 class TiledConvolutions(Layers):
     """A context in which wide convolutions of 4x4 kernels and stride 2 run in tiles, in float32.
 
-    All else is as without it. Second derivatives of these layers are an error: take them outside.
+    All other layers are unchanged. Second derivatives of these convolutions raise an error.
     """
 
     dtype = torch.float32
@@ -284,12 +286,7 @@ def _conv2d(mode, input, weight, bias=None, stride=1, padding=0, dilation=1, gro
         return None
     large = tuple(input.shape[2:])
     small = tuple((side + 2 * p - k) // s + 1 for side in large)
-    windows = mode.plan(Windows(k, s, p, large, small), input, weight) if min(small) > 0 else None
-    if windows is None:
-        return None
-    x = input.to(mode.dtype).permute(0, 2, 3, 1).contiguous()
-    y = _apply(windows, x, weight, mode.packed(weight), up=False)
-    return _add_bias(y.permute(0, 3, 1, 2), bias)
+    return _convolution(mode, Windows(k, s, p, large, small), input, weight, bias, up=False)
 
 
 def _conv_transpose2d(
@@ -301,11 +298,16 @@ def _conv_transpose2d(
         return None
     small = tuple(input.shape[2:])
     large = tuple(s * (side - 1) + k - 2 * p + extra for side in small)
-    windows = mode.plan(Windows(k, s, p, large, small), input, weight) if min(large) > 0 else None
-    if windows is None:
+    return _convolution(mode, Windows(k, s, p, large, small), input, weight, bias, up=True)
+
+
+def _convolution(mode, windows, input, weight, bias, *, up):
+    exists = min(windows.large + windows.small) > 0
+    plan = mode.plan(windows, input, weight) if exists else None
+    if plan is None:
         return None
     x = input.to(mode.dtype).permute(0, 2, 3, 1).contiguous()
-    y = _apply(windows, x, weight, mode.packed(weight), up=True)
+    y = _apply(plan, x, weight, mode.packed(weight), up=up)
     return _add_bias(y.permute(0, 3, 1, 2), bias)
 
 
@@ -319,7 +321,7 @@ def _linear(mode, input, weight, bias=None):
 
 
 def _is_wide(x: Tensor, weight: Tensor) -> bool:
-    """Whether bfloat16 pays for this layer."""
+    """Whether bfloat16 is faster for this layer."""
     small = weight.ndim == 2 and weight.numel() < HEAVY_LINEAR
     return not small and _is_product(x, weight)
 
@@ -330,7 +332,7 @@ def _is_product(x: Tensor, weight: Tensor) -> bool:
 
 
 def _geometry(weight, stride, padding, dilation, groups) -> tuple[int, int, int]:
-    """Kernel, stride and padding where they are square and have products; else zeros."""
+    """Kernel, stride and padding if they are square and there are products for them, else zeros."""
     k, s, p = _square(tuple(weight.shape[2:])), _square(stride), _square(padding)
     usual = groups == 1 and _square(dilation) == 1
     if not usual or k not in KERNELS or s not in STRIDES or p is None or p >= k or s > k:

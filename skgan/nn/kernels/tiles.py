@@ -1,16 +1,17 @@
 """Convolutions of 4x4 kernels and stride 2 in float32, with 9/16 of the multiplications.
 
-Cut into cells of 2x2 pixels, an image's convolution is one of 2x2 cells and stride 1. Two
-neighbouring outputs of two taps take three products instead of four,
+If images and kernels are cut into blocks of 2x2 values, the convolution becomes one with kernels of
+2x2 blocks and stride 1. Along one axis, two neighbouring outputs of a kernel of two values need
+three products instead of four,
 
     y0 = s0 g0 + s1 g1 = m0 + m1        m0 = (s0 - s1) g0
     y1 = s1 g0 + s2 g1 = m1 - m2        m1 = s1 (g0 + g1)        m2 = (s1 - s2) g1
 
 so a tile of 2x2 outputs takes nine instead of sixteen (Winograd's F(2, 2), in rows and columns).
-All tiles together make nine matrix products. The gradients are the same steps, backwards. Numbers
-are added and subtracted only, so the rounding is that of any float32 convolution.
+All tiles together make nine matrix products. The gradients are the same steps in reverse order.
+The transforms only add and subtract, so the rounding is like that of any float32 convolution.
 
-Tensors are (n, h, w, c); x is the large side and y the small one, as in `windows.py`.
+Tensors are (n, h, w, c); x is the large side and y the small side, as in `windows.py`.
 """
 
 import math
@@ -20,12 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CHUNK = 2**21  # values of tiles that are made at a time: about what stays in a cache
+CHUNK = 2**21  # how many values of tiles are computed at a time: about what fits in a cache
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """The three products of a convolution; with the sides swapped, of a transposed one.
+    """The three products of a convolution or, with the sides swapped, of a transposed one.
 
     Attributes
     ----------
@@ -62,17 +63,17 @@ class Tiles:
         return _taps_adjoint(total).permute(0, 3, 1, 2)
 
     def _step(self, n_large: int) -> int:
-        """Images at a time."""
+        """The number of images at a time."""
         return max(1, CHUNK // (9 * math.prod(self.small) * n_large))
 
 
 class TiledWeight:
-    """A weight (c', c, 4, 4), the small side's channels first, as the tiles want it."""
+    """A weight (c', c, 4, 4), the small side's channels first, in the layout that tiles need."""
 
     def __init__(self, weight: Tensor):
         self.version = weight._version
         self.n_small, self.n_large = weight.shape[:2]
-        # (u, a) is row 2 u + a of the kernel: row a of cell u.
+        # (u, a) is row 2 u + a of the kernel: row a of block u.
         g = weight.detach().permute(0, 2, 3, 1).reshape(self.n_small, 2, 2, 2, 2, self.n_large)
         g = _sums(_sums(g.permute(1, 3, 0, 2, 4, 5), 0), 1)
         self.matrices = g.reshape(9, self.n_small, 4 * self.n_large)
@@ -85,7 +86,7 @@ def _sums(g: Tensor, dim: int) -> Tensor:
 
 
 def _taps_adjoint(total: Tensor) -> Tensor:
-    """The adjoint of what `TiledWeight` does to a weight: (9, c', 4 c) -> (c', 4, 4, c)."""
+    """The adjoint of `TiledWeight`'s linear map on weights: (9, c', 4 c) -> (c', 4, 4, c)."""
     m = total.view(3, 3, total.shape[1], 2, 2, -1)
     u = torch.stack([m[0] + m[1], m[1] + m[2]])
     uv = torch.stack([u[:, 0] + u[:, 1], u[:, 1] + u[:, 2]], 1)

@@ -1,12 +1,12 @@
 """Sums over windows of images as bfloat16 matrix products.
 
-With images stored (n, h, w, c), and a convolution as the map from a large side x to a small
-side y,
+Images are stored as (n, h, w, c). A convolution maps the large side x to the small side y; windows
+of k x k pixels are the rows of a matrix:
 
-    y     = windows(x) Wᵀ         a row of k·k·c values for every window; Wᵀ is (k·k·c, c')
-    x     = Σ over phases         the adjoint: a pixel (s·i + a, s·j + b) of the large side sees
-            windows_b(y) V_ab     the same few kernel taps at every (i, j): one product a phase
-                                  (images of few channels: y W, its windows added up)
+    y     = windows(x) Wᵀ         a row has the k·k·c values of one window; Wᵀ is (k·k·c, c')
+    x     = Σ over phases         the adjoint: pixels (s·i + a, s·j + b) of the large side depend on
+            windows_b(y) V_ab     the same few kernel entries at every (i, j): one product per phase
+                                  (a, b). Images of few channels: y W, whose windows are added up
     dL/dW = yᵀ windows(x)
 
 Operands are bfloat16, sums float32.
@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CHUNK = 2**22  # values that are gathered at a time: about what stays in a cache
-THIN = 16  # channels below which an image is thin
+CHUNK = 2**22  # how many values are gathered at a time: about what fits in a cache
+THIN = 16  # an image with fewer channels is thin
 
 
 def cpu_has_products() -> bool:
@@ -31,12 +31,15 @@ def cpu_has_products() -> bool:
 
 
 def cpu_has_half_kernels() -> bool:
-    """Whether this CPU has vectors of bfloat16 (AVX512-BF16), if no matrix units."""
+    """Whether this CPU has bfloat16 vectors (AVX512-BF16) but no matrix units."""
     return not cpu_has_products() and _cpu_has("avx512_bf16", ("BF16", "FP16", "AVX10", "AMX"))
 
 
 def _cpu_has(unit: str, limits: tuple[str, ...]) -> bool:
-    """oneDNN's limit on instruction sets is heeded; `limits` are (parts of) those with the unit."""
+    """Whether the CPU has a unit that oneDNN's limit on instruction sets allows.
+
+    `limits` has (parts of) the names of all limits that allow it.
+    """
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
     allowed = limit in ("ALL", "DEFAULT", "") or any(name in limit for name in limits)
     has = getattr(torch.cpu, f"_is_{unit}_supported", lambda: False)
@@ -44,9 +47,9 @@ def _cpu_has(unit: str, limits: tuple[str, ...]) -> bool:
 
 
 def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """a b of bfloat16 matrices, summed in float32, rounded to bfloat16.
+    """a b for bfloat16 matrices, summed in float32 and rounded to bfloat16.
 
-    Other CPUs compute the same by way of float32: to compare results with, not for speed.
+    CPUs without bfloat16 compute it in float32, for comparison of results and not for speed.
     """
     if cpu_has_products() or cpu_has_half_kernels():
         return torch.mm(a, b) if out is None else torch.mm(a, b, out=out)
@@ -72,7 +75,7 @@ class Windows:
 
     @property
     def trivial(self) -> bool:
-        """Whether one window is the whole image: then nothing has to be gathered."""
+        """Whether one window is the whole image, so that nothing has to be gathered."""
         whole = self.large == (self.kernel, self.kernel)
         return whole and self.small == (1, 1) and self.padding == 0
 
@@ -119,7 +122,7 @@ class Windows:
         return x[:, : self.large[0], : self.large[1]].contiguous()
 
     def _fold(self, y: Tensor, weight: "Packed") -> Tensor:
-        """`large_side` for few channels: one product, whose windows are added up in place."""
+        """`large_side` for few channels: one product, whose overlapping windows are added up."""
         n, c, k, s, p = len(y), weight.n_large, self.kernel, self.stride, self.padding
         down, across = (s * (m - 1) + 1 for m in self.small)
         height, width = max(down + k, p + self.large[0]), max(across + k, p + self.large[1])
@@ -132,7 +135,7 @@ class Windows:
         return out[:, p : p + self.large[0], p : p + self.large[1]].to(y.dtype).contiguous()
 
     def weight(self, x: Tensor, y: Tensor) -> Tensor:
-        """sum of y^T x over all windows: (c', c, k, k), float32."""
+        """The sum of y^T x over all windows: (c', c, k, k), float32."""
         k, n_small, n_large = self.kernel, y.shape[-1], x.shape[-1]
         step = max(1, CHUNK // (math.prod(self.small) * k * k * n_large))
         total = None
@@ -145,7 +148,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class KernelWindows(Windows):
-    """Windows whose sums are PyTorch's own convolutions; the weight's gradient is a product."""
+    """Windows for which PyTorch's own kernels do all but the weight gradient, a product."""
 
     def small_side(self, x: Tensor, weight: "Packed") -> Tensor:
         return self._convolve(x, weight, (0, 0), up=False)
@@ -158,7 +161,7 @@ class KernelWindows(Windows):
     def _convolve(self, x: Tensor, weight: "Packed", extra, *, up: bool) -> Tensor:
         k, s, p = ([v, v] for v in (self.kernel, self.stride, self.padding))
         kernel = weight.matrix.view(-1, *k, weight.n_large).permute(0, 3, 1, 2)
-        # Not by the names that `Layers` looks out for.
+        # Not through one of the functions that `Layers` intercepts.
         out = torch.ops.aten.convolution(
             x.permute(0, 3, 1, 2), kernel, None, s, p, [1, 1], up, extra, 1
         )
@@ -168,7 +171,7 @@ class KernelWindows(Windows):
 def _gather(x: Tensor, size, stride: int, start, grid) -> Tensor:
     """(n, h, w, c) -> (n * gh * gw, size_h * size_w * c): windows at start + stride * (i, j).
 
-    What lies outside of the image is zero.
+    Outside of the image all values are zero.
     """
     n, h, w, c = x.shape
     (kh, kw), (top, left), (gh, gw) = size, start, grid
@@ -189,7 +192,7 @@ Phase = tuple[tuple[int, int], tuple[int, int], Tensor]
 
 
 class Packed:
-    """A weight (c', c, k, k), the small side's channels first, as the products want it."""
+    """A weight (c', c, k, k), the small side's channels first, in the layout of the products."""
 
     def __init__(self, weight: Tensor):
         self.version = weight._version
@@ -199,15 +202,16 @@ class Packed:
         self._phases: dict[tuple[int, int], dict[tuple[int, int], Phase]] = {}
 
     def phases(self, windows: Windows) -> dict[tuple[int, int], Phase]:
-        """By phase (a, b): first and last row, and column, of the taps; their weights (K, c).
+        """For each phase (a, b): first and last row, and column, on the small side; weights (K, c).
 
-        A tap i of the kernel carries pixel s·q + a of the large side to row q + (a + p - i) / s
-        of the small one.
+        Row i of the kernel connects row s·q + a of the large side to row q + (a + p - i) / s of the
+        small side. The kernel rows ("taps") of a phase are those for which this is an integer, and
+        the ranges are relative to q.
         """
         k, s, p = windows.kernel, windows.stride, windows.padding
         if (s, p) not in self._phases:
             self._phases[s, p] = {}
-            # Rows of the small side fall as taps rise: reverse the taps.
+            # Higher taps connect to lower rows of the small side: reverse the taps.
             reverse = self.matrix.view(self.n_small, k, k, self.n_large).flip(1, 2)
             taps = {a: range((a + p) % s, k, s) for a in range(s)}
             span = {a: ((a + p - t[-1]) // s, (a + p - t[0]) // s) for a, t in taps.items()}
