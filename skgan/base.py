@@ -33,6 +33,7 @@ from .persistence import FITTED, pack_state, unpack_state, write
 from .sampling import Sampling
 from .settings import check_epochs_left, resolve_epochs
 from .training import Training
+from .utils.labels import warn_of_unlabelled
 from .utils.modules import settle
 from .utils.parameters import parameters
 from .version import __version__
@@ -114,6 +115,8 @@ class BaseGAN(
 
     def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray | None]:
         """The samples of X to train on, and indices of their classes if labels play a part."""
+        if y is not None:
+            warn_of_unlabelled(type(self).__name__, y)
         return X, None
 
     # ---------------------------------------------------------------- fit
@@ -128,6 +131,8 @@ class BaseGAN(
         X : array-like of shape (n, columns), (n, h, w), (n, c, h, w) or (n, h, w, c)
             Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
         y : ignored
+            With -1 beside at least two other classes, a warning says how to use partly labelled
+            data.
 
         Returns
         -------

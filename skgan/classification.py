@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 from torch import Tensor
 
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.kinds import array
-from .utils.labels import UNLABELLED, check_label_types, classes_among
+from .utils.labels import UNLABELLED, classes_among, has_label_given, read_labels
 
 
 class ClassificationMixin(ClassifierMixin):
@@ -45,8 +45,9 @@ class ClassificationMixin(ClassifierMixin):
             Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
         y : array-like of shape (n,)
             Labels: integers or strings, of at least two classes. -1 means unlabelled if at least
-            two other classes are present (among strings it is the integer -1, in an array of
-            dtype object). Methods that leave unlabelled samples out copy the others.
+            two other classes are present; among strings, None, NaN and the integer -1 always do
+            (in a list, or an array of dtype object). Methods that leave unlabelled samples out
+            copy the others.
 
         Returns
         -------
@@ -116,10 +117,8 @@ class ClassificationMixin(ClassifierMixin):
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y "
                 "is None."
             )
-        y = column_or_1d(y.numpy(force=True) if isinstance(y, Tensor) else y, warn=True)
-        assert_all_finite(y, input_name="y")
+        y = read_labels("y", y, warn=True)
         check_consistent_length(X, y)
-        check_label_types("y", y)
         return y
 
     # ---------------------------------------------------------------- use
@@ -175,7 +174,8 @@ class ClassificationMixin(ClassifierMixin):
         ----------
         X : array-like, as in `fit`
         y : array-like of shape (n,)
-            True labels. Samples with -1 are left out unless -1 is one of `classes_`.
+            True labels. Unlabelled samples, as in `fit`, are left out; so are those with -1,
+            unless -1 is one of `classes_`.
         sample_weight : array-like of shape (n,), default=None
 
         Returns
@@ -187,9 +187,7 @@ class ClassificationMixin(ClassifierMixin):
 
         predicted = self.predict(X)  # raises if nothing is fitted
         y = self._check_y(X, y)
-        known = np.ones(len(y), bool)
-        if UNLABELLED not in self.classes_.tolist():
-            known = np.array([label != UNLABELLED for label in y.tolist()], bool)
+        known = has_label_given(y, self.classes_)
         if not known.any():
             raise ValueError("y is -1 throughout: score needs samples with labels.")
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
@@ -198,7 +196,7 @@ class ClassificationMixin(ClassifierMixin):
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:
     """The distinct labels, sorted; there must be at least two."""
-    classes = classes_among(np.asarray(y))
+    classes = classes_among(read_labels(name, y))
     if len(classes) < 2:
         raise ValueError(
             f"{name} holds {len(classes)} class(es), {classes.tolist()}: a classifier needs at "

@@ -24,7 +24,7 @@ from sklearn.utils import (
 
 from .. import LazyImages
 from ..utils.checks import check_choice, check_finite, check_flag, check_number
-from ..utils.labels import classes_among
+from ..utils.labels import check_labels, classes_among
 from .classifiers import SCALINGS, count_folds, make_recipe
 from .leaks import Watch
 from .protocol import Protocol, draw_labels
@@ -38,7 +38,7 @@ from .representations import (
     with_dtype,
 )
 from .result import ProbeResult
-from .splits import check_labels, check_test_classes
+from .splits import check_test_classes
 
 
 def probe(
@@ -80,8 +80,8 @@ def probe(
         Training images, in any shape that the extractors accept.
     y : array-like of shape (n,)
         Their classes. Only the labels of drawn samples are used. -1 means unlabelled where at
-        least two other classes are present: extractors and baselines are fitted on such samples
-        too, but no draw contains them.
+        least two other classes are present, and so do None and NaN among strings: extractors and
+        baselines are fitted on such samples too, but no draw contains them.
     X_test, y_test : array-like
         Images and classes of the test part, the same for all draws.
     n_labels : int, "all", or sequence of them, default=(10, 100)

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..utils.checks import check_flag, check_number
-from ..utils.labels import has_label
-from .splits import check_labels, check_test_classes
+from ..utils.labels import check_labels, has_label
+from .splits import check_test_classes
 
 INIT_STD = 0.02
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, check_random_state
 
 from ..utils.checks import check_number
-from ..utils.labels import check_label_types, classes_among, has_label
+from ..utils.labels import check_labels, has_label
 
 
 class LabelBudgetSplit:
@@ -97,8 +97,9 @@ class LabelBudgetSplit:
         X : array-like of length n
             Only its length is used.
         y : array-like of shape (n,)
-            Class labels; -1 means unlabelled where at least two other classes are present.
-            Unlabelled samples are in no draw and in no test part.
+            Class labels; -1 means unlabelled where at least two other classes are present, and
+            so do None and NaN among strings. Unlabelled samples are in no draw and in no test
+            part.
         groups : object
             Ignored.
 
@@ -145,19 +146,10 @@ class LabelBudgetSplit:
         return int(self.test_size)
 
 
-def check_labels(name: str, y: Any) -> np.ndarray:
-    """`y` as a 1-D array of at least two classes."""
-    y = column_or_1d(y)
-    check_label_types(name, y)
-    classes = classes_among(y).tolist()
-    if len(classes) < 2:
-        raise ValueError(f"{name} holds the classes {classes}; at least two classes are needed.")
-    return y
-
-
 def check_test_classes(y_test: np.ndarray, classes: np.ndarray) -> None:
     """Raise for a test label that is none of the training part's `classes`."""
-    unknown = np.setdiff1d(y_test, classes).tolist()
+    known = set(classes.tolist())
+    unknown = [label for label in y_test.tolist() if label not in known]
     if unknown:
         raise ValueError(
             f"y_test has the class {unknown[0]!r}, which is not in y; remove its samples from the "

@@ -13,6 +13,7 @@ PUBLIC_MODULES = (
     "skgan.datasets",
     "skgan.evaluation",
     "skgan.inspection",
+    "skgan.semi_supervised",
     "skgan.tools",
 )
 
