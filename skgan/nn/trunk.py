@@ -121,7 +121,7 @@ class Branch(nn.Module):
     ):
         super().__init__()
         head = Head(kind or ("logit" if n_outputs is None else "scores"), n_outputs, n_hidden)
-        if head == Head("logit") or head == Head("scores", n_outputs):
+        if n_hidden is None and head.kind in ("logit", "scores"):
             # The recipe as it was before there were other heads.
             del self.recipe["kind"], self.recipe["n_hidden"]
         self.n_shared = n_shared
