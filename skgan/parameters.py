@@ -302,6 +302,19 @@ class EncoderParameters(Checked):
 
 
 @parameters
+class TrunkParameters(Checked):
+    """Layers that several heads share.
+
+    Parameters
+    ----------
+    trunk_lr : float or None
+        Learning rate of the shared layers. None: `lr`.
+    """
+
+    trunk_lr: float | None = None
+
+
+@parameters
 class LayerParameters(Checked):
     """Which layers of a network are features.
 

@@ -28,15 +28,20 @@ from ..critics import CriticParameters
 from ..density import DensityRatioMixin
 from ..losses import contrast_generated, ns_discriminator, ns_generator, nt_xent
 from ..nn import Head, build_heads, build_network
-from ..parameters import GeneratorParameters, PriorParameters, TrunkFeatures
+from ..parameters import (
+    GeneratorParameters,
+    PriorParameters,
+    TrunkFeatures,
+    TrunkParameters,
+)
 from ..utils.checks import check_number
 from ..utils.parameters import parameter, parameters
 
 
 @parameters
 class ContrastiveDiscriminatorFeatures(
-    PriorParameters, GeneratorParameters, CriticParameters, TrunkFeatures, DensityRatioMixin,
-    BaseGAN,
+    PriorParameters, GeneratorParameters, CriticParameters, TrunkParameters, TrunkFeatures,
+    DensityRatioMixin, BaseGAN,
 ):  # fmt: skip
     """Features from a discriminator that learns by contrast, trained without labels.
 
@@ -54,8 +59,8 @@ class ContrastiveDiscriminatorFeatures(
         trunk learns from real samples alone (SimCLR), and the generator stays untrained.
     n_hidden, n_projection : int
         Units of the hidden layer of all three heads, and of the projections that are compared.
-    projection_lr, fake_projection_lr, trunk_lr : float or None
-        Learning rate of a projection head, or of the trunk. None: `lr`.
+    projection_lr, fake_projection_lr : float or None
+        Learning rate of a projection head. None: `lr`.
 
     Attributes
     ----------
@@ -78,7 +83,6 @@ class ContrastiveDiscriminatorFeatures(
     n_projection: int = 128
     projection_lr: float | None = None
     fake_projection_lr: float | None = None
-    trunk_lr: float | None = None
     augment: Any = "auto"
     norm: str = "spectral"
     batch_size: int = 512

@@ -22,15 +22,16 @@ from ..critics import CriticParameters
 from ..density import DensityRatioMixin
 from ..losses import cross_entropy, ns_discriminator, ns_generator, saturating_generator
 from ..nn import Head, JoinedFeatures, build_heads, build_network
-from ..parameters import GeneratorParameters, PriorParameters
+from ..parameters import GeneratorParameters, PriorParameters, TrunkParameters
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameter, parameters
 
 
 @parameters
 class MGANExtractor(
-    PriorParameters, GeneratorParameters, CriticParameters, DensityRatioMixin, BaseGAN
-):
+    PriorParameters, GeneratorParameters, CriticParameters, TrunkParameters, DensityRatioMixin,
+    BaseGAN,
+):  # fmt: skip
     """Features from the discriminator or the classifier of an MGAN, trained without labels.
 
     `fit` plays the game of Hoang et al. 2018 with the networks and settings of Mao et al. 2019,
@@ -74,8 +75,8 @@ class MGANExtractor(
     subspace : {None, "null", "row"}
         Part of the features: all, what the head's weights do not see (null space), or what they
         see (row space; corollary 4).
-    classifier_lr, trunk_lr : float or None
-        Learning rate of the classifier's own layers, and of the shared layers. None: `lr`.
+    classifier_lr : float or None
+        Learning rate of the classifier's own layers. None: `lr`.
 
     Attributes
     ----------
@@ -110,7 +111,6 @@ class MGANExtractor(
     extractor: str = "discriminator"
     subspace: str | None = None
     classifier_lr: float | None = None
-    trunk_lr: float | None = None
     latent_dim: int = parameter(default=128, shapes=True)
     latent: str = parameter(default="normal", shapes=True)
     batch_size: int = 120
