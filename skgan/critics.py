@@ -113,10 +113,11 @@ class CriticParameters(Checked):
         if policy is None or callable(policy):
             return policy
 
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(shape, generator=rng, dtype=torch.float32)
+
         def augment(x: Tensor) -> Tensor:
-            return augmented(
-                x, policy, lambda *shape: torch.rand(shape, generator=rng).to(x.device)
-            )
+            return augmented(x, policy, lambda *shape: uniform(*shape).to(x.device))
 
         return augment
 

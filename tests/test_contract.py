@@ -34,6 +34,7 @@ from skgan.utils.discovery import all_estimators
 DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
+CONTRAD = skgan.ContrastiveDiscriminatorFeatures
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -58,6 +59,8 @@ BUILDERS = {
                            "shared_optimizer": "both", "extractor": "classifier",
                            "subspace": "null", "same_z": False}),
     "mgan-table": (MGAN, {"discriminator": "auto", **TABLE}),
+    "contrad": (CONTRAD, {"norm": "batch", "n_hidden": 8, "n_projection": 6}),
+    "contrad-table": (CONTRAD, {"discriminator": "auto", **TABLE}),
 }  # fmt: skip
 
 
@@ -73,6 +76,7 @@ REAL_PASS = {
     AUTOENCODER: lambda e, nets, x: nets.generator(nets.encoder(x)),
     SUPERVISED: lambda e, nets, x: nets.classifier(x),
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
+    CONTRAD: lambda e, nets, x: nets.discriminator(x),
 }
 
 
@@ -81,6 +85,7 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
     """One batch of all rows: a pass over it that normalises by itself finds the same again."""
     X, y = digits
     settings = {"n_shared_layers": 1, "share_bn": False} if cls is MGAN else {}
+    settings |= {"norm": "batch"} if cls is CONTRAD else {}
     est = small(cls, image_shape=(8, 8), batch_size=len(X), **settings).fit(X, y)
     nets = copy.deepcopy(est._nets())
     layers = batch_norms(n for role, n in vars(nets).items() if role != "generator")

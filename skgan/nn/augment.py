@@ -67,7 +67,7 @@ def augmented(x: Tensor, names: Sequence[str], uniform: Callable[..., Tensor]) -
     x = x.float()
     places = [name for name in names if name in _PLACES]
     if places:
-        matrix = torch.eye(3, device=x.device).expand(len(x), 3, 3)
+        matrix = torch.eye(3, dtype=torch.float32, device=x.device).expand(len(x), 3, 3)
         for name in places:
             matrix = _PLACES[name](matrix, between, x.shape[2:])
         grid = F.affine_grid(matrix[:, :2], list(x.shape), align_corners=False)

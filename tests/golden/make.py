@@ -104,7 +104,27 @@ def _small(name, spec, **settings):
     return cls(**(given | settings)).fit(X, y), X[:6], y[:6]
 
 
-KINDS = (images, table, steps, bigan, regressor, autoencoder, mgan, apart, supervised, warm)
+def contrad():
+    """Three heads with a hidden layer, on one trunk."""
+    spec = DCGANSpec(2)
+    return _small("ContrastiveDiscriminatorFeatures", spec, n_hidden=4, n_projection=3)
+
+
+# The format version that was the newest when a class came; 1 for all others.
+SINCE = {"contrad": 2}
+KINDS = (
+    contrad,
+    images,
+    table,
+    steps,
+    bigan,
+    regressor,
+    autoencoder,
+    mgan,
+    apart,
+    supervised,
+    warm,
+)
 
 
 def checkpointed(folder):
