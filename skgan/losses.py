@@ -189,7 +189,7 @@ def _log_share(anchors: Tensor, others: Tensor, temperature: float, same: int) -
 
 
 @in_float32
-def nt_xent(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
+def nt_xent(a: Tensor, b: Tensor, *, temperature: float = 0.1) -> Tensor:
     """-1/(2n) sum over both views log p(the other view | one view), p a softmax over all 2n - 1.
 
     Of projections (n, d) of two views of the same samples: SimCLR's (Chen et al. 2020, arXiv
@@ -201,7 +201,7 @@ def nt_xent(a: Tensor, b: Tensor, *, temperature: float) -> Tensor:
 
 
 @in_float32
-def contrast_generated(a: Tensor, b: Tensor, fake: Tensor, *, temperature: float) -> Tensor:
+def contrast_generated(a: Tensor, b: Tensor, fake: Tensor, *, temperature: float = 0.1) -> Tensor:
     """-1/n sum_i 1/(n-1) sum_(j != i) log p(fake_j | fake_i): generated samples are one class.
 
     p is a softmax over all other generated samples and both views a, b of the real ones (Jeong and
