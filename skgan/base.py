@@ -68,6 +68,9 @@ class BaseGAN(
     ----------
     n_features_out_ : int
         Number of features.
+    head_weight_ : ndarray of shape (n_outputs, n_features_out_)
+        Weights of the head that reads the features. Only where `transform` returns exactly what one
+        head reads, such as with layers=-1 and pool_grid=None.
     """
 
     # The roles of critics, for a class that has any.
