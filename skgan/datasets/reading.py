@@ -182,7 +182,8 @@ def load_arrays(
     data = _join([np.asarray(part.data) for part in parts])
     if reader.axes is not None:
         data = data.transpose(reader.axes)  # a view, without a copy
-    target = _join([np.asarray(_labels(part), np.int64) for part in parts])
+    labels = [part.targets if hasattr(part, "targets") else part.labels for part in parts]
+    target = _join([np.asarray(part, np.int64) for part in labels])
     if len(data) != len(target):
         raise FileNotFoundError(
             f"{reader.cls}, subset={subset!r}, has {len(data)} images, but {len(target)} labels: "
@@ -204,10 +205,6 @@ def make_bunch(
         f"{data.dtype}, 0 to 255; {len(names)} names in target_names."
     )
     return Bunch(data=data, target=target, target_names=np.asarray(names), DESCR=description)
-
-
-def _labels(dataset: Any) -> Any:
-    return dataset.targets if hasattr(dataset, "targets") else dataset.labels
 
 
 def _join(arrays: list[np.ndarray]) -> np.ndarray:

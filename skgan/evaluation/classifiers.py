@@ -147,13 +147,9 @@ def to_row_space(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _fit_and_score(
-    recipe: Recipe,
-    params: Mapping[str, Any],
-    train: np.ndarray,
-    y: np.ndarray,
-    test: np.ndarray,
+    recipe: Recipe, params: Mapping[str, Any], train: np.ndarray, y: np.ndarray, test: np.ndarray,
     y_test: np.ndarray,
-) -> tuple[float, bool]:
+) -> tuple[float, bool]:  # fmt: skip
     model: Any = clone(recipe.estimator).set_params(**clone(params, safe=False))
     if recipe.name == "svm" and not {"penalty", "loss", "dual"} & {*params}:
         # dual="auto" solves the primal problem whenever there are more rows than columns. On

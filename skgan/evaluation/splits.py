@@ -50,12 +50,9 @@ class LabelBudgetSplit:
     """
 
     def __init__(
-        self,
-        n_labels: int = 10,
-        n_splits: int = 10,
-        test_size: int | float | None = None,
+        self, n_labels: int = 10, n_splits: int = 10, test_size: int | float | None = None,
         random_state: int | np.random.RandomState | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         check_number("n_labels", n_labels, low=1, integer=True)
         check_number("n_splits", n_splits, low=1, integer=True)
         if isinstance(test_size, (float, np.floating)):

@@ -15,18 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import (
-    Block,
-    Critic,
-    Encoder,
-    OneOfSeveral,
-    Trunk,
-    add_map,
-    make_block,
-    make_injection,
-    maybe_spectral,
-    recorded,
-)
+from .blocks import Critic, Encoder, OneOfSeveral, Trunk, add_map, make_block, map_of_z, recorded
 
 FUSION_GRID = 4  # several layers that one head reads are pooled to 4x4, as in MARTA GAN
 
@@ -67,7 +56,7 @@ def _grow(
     if feature_dim is not None:
         # A convolution over the whole feature maps: its output is one position, and has no norm.
         conv = nn.Conv2d(c, feature_dim, sides)
-        net.blocks.append(Block(maybe_spectral(conv, norm), nn.Identity(), nn.Identity()))
+        net.blocks.append(make_block(conv, feature_dim, norm, plain=True))
         widths.append(feature_dim)
     return sum(widths[-head_layers:])
 
@@ -200,7 +189,7 @@ class DCGANGenerator(nn.Module):
             last = i == len(channels)
             extra = stride + 2 * pad - kernel_size
             if z_injection and not last:
-                self.inject[str(len(layers))] = make_injection(latent_dim, c_out)
+                self.inject[str(len(layers))] = map_of_z(latent_dim, c_out)
             layers.append(
                 nn.ConvTranspose2d(c_in, c_out, kernel_size, stride, pad, extra, bias=last)
             )

@@ -27,14 +27,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from .tiles import TiledWeight, Tiles
-from .windows import (
-    THIN,
-    KernelWindows,
-    Packed,
-    Windows,
-    cpu_has_half_kernels,
-    cpu_has_products,
-)
+from .windows import THIN, KernelWindows, Packed, Windows, cpu_has_half_kernels, cpu_has_products
 
 __all__ = [
     "HalfKernels", "Products", "TiledConvolutions", "cpu_has_half_kernels", "cpu_has_products",
