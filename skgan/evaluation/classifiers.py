@@ -160,12 +160,7 @@ def _fit_and_score(
         model.fit(train, y)
     predicted = column_or_1d(model.predict(test))  # some classifiers return a column
     check_consistent_length(predicted, y_test)
-    return float(np.mean(predicted == y_test)), _converged(model)
-
-
-def _converged(model: Any) -> bool:
     last = model[-1] if isinstance(model, Pipeline) else model
     n_iter, limit = getattr(last, "n_iter_", None), getattr(last, "max_iter", None)
-    if n_iter is None or limit is None:
-        return True
-    return bool(np.max(n_iter) < limit)
+    converged = n_iter is None or limit is None or bool(np.max(n_iter) < limit)
+    return float(np.mean(predicted == y_test)), converged

@@ -59,10 +59,8 @@ class LabelBudgetSplit:
             check_number("test_size", test_size, low=0, high=1, open_low=True, instead="a count")
         elif test_size is not None:
             check_number("test_size", test_size, low=1, integer=True, instead="a share, or None")
-        self.n_labels = n_labels
-        self.n_splits = n_splits
-        self.test_size = test_size
-        self.random_state = random_state
+        self.n_labels, self.n_splits = n_labels, n_splits
+        self.test_size, self.random_state = test_size, random_state
 
     def __repr__(self) -> str:
         return (

@@ -47,10 +47,8 @@ class Block(nn.Module):
         inject: nn.Module | None = None,
     ):  # fmt: skip
         super().__init__()
-        self.conv = conv
-        self.norm = norm
-        self.activation = activation
-        self.inject = inject
+        self.conv, self.norm = conv, norm
+        self.activation, self.inject = activation, inject
 
     def _linear(self, x: Tensor, z: Tensor | None) -> Tensor:
         x = self.conv(x)

@@ -131,8 +131,7 @@ class MLPGenerator(nn.Module):
         n_generators=None, unit_range=False, bn_eps=1e-5,
     ):  # fmt: skip
         super().__init__()
-        self.latent_dim = latent_dim
-        self.output_shape = output_shape
+        self.latent_dim, self.output_shape = latent_dim, output_shape
         layers: list[nn.Module] = []
         self.inject = nn.ModuleDict()  # by the index of the layer to whose output it is added
         d = latent_dim
