@@ -115,8 +115,7 @@ class FeatureExtraction(TransformerMixin):
         size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_)
         rows = [slice(i, i + size) for i in range(0, len(source), size)]
         device = self._device()
-        precision = self._precision_here(device)
-        arithmetic = runtime.arithmetic(precision, device, vars(nets).values())
+        arithmetic = runtime.arithmetic(self._precision_here(device), device, vars(nets).values())
 
         def parts():
             for r, x in zip(rows, source.batches(rows), strict=True):

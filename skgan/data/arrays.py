@@ -217,9 +217,8 @@ class Subset:
 def check_numeric(X: np.ndarray) -> None:
     """Raise for dates, which scikit-learn accepts."""
     if X.dtype.kind not in "biuf":
-        raise ValueError(
-            f"X is of type {X.dtype}: pass numbers, such as X.astype('int64') for dates."
-        )
+        hint = "pass numbers, such as X.astype('int64') for dates."
+        raise ValueError(f"X is of type {X.dtype}: {hint}")
 
 
 def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> DataFormat:

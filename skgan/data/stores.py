@@ -246,9 +246,8 @@ def _decode(path: str, size, mode: str) -> np.ndarray:
 
 
 def _missing(path: str) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"image file {path!r} does not exist: correct the path, or leave it out."
-    )
+    text = f"image file {path!r} does not exist: correct the path, or leave it out."
+    return FileNotFoundError(text)
 
 
 def _pixels(image: Any, size, mode: str) -> np.ndarray:

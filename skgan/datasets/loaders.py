@@ -15,37 +15,29 @@ EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 
 
 @documented("60,000, 10,000 or all 70,000 images.", "28, 28", "the digit")
-def load_mnist(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_mnist(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """MNIST: 70,000 handwritten digits, 28x28, grey."""
     return load_arrays("mnist", subset, data_home, download, return_X_y)
 
 
 @documented("60,000, 10,000 or all 70,000 images.", "28, 28", "the class")
-def load_fashion_mnist(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_fashion_mnist(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """Fashion-MNIST: 70,000 articles of clothing, 28x28, grey."""
     return load_arrays("fashion_mnist", subset, data_home, download, return_X_y)
 
 
 @documented("60,000, 10,000 or all 70,000 images.", "28, 28", "the class")
-def load_kmnist(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_kmnist(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """KMNIST: 70,000 cursive Japanese characters, 28x28, grey."""
     return load_arrays("kmnist", subset, data_home, download, return_X_y)
 
 
 @documented("The parts of the chosen split.", "28, 28", "the class")
-def load_emnist(
-    *, split: str = "balanced", subset: str = "train", data_home: Home = None,
-    download: bool = False, return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_emnist(*, split: str = "balanced", subset: str = "train", data_home: Home = None,
+        download: bool = False, return_X_y: bool = False) -> Any:  # fmt: skip
     """EMNIST: handwritten letters and digits, 28x28, grey.
 
     Parameters
@@ -63,55 +55,44 @@ def load_emnist(
 
 
 @documented("50,000, 10,000 or all 60,000 images.", "32, 32, 3", "the class")
-def load_cifar10(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_cifar10(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """CIFAR-10: 60,000 photographs in 10 classes, 32x32, colour."""
     return load_arrays("cifar10", subset, data_home, download, return_X_y)
 
 
 @documented("50,000, 10,000 or all 60,000 images.", "32, 32, 3", "the fine class")
-def load_cifar100(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_cifar100(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """CIFAR-100: 60,000 photographs in 100 classes, 32x32, colour."""
     return load_arrays("cifar100", subset, data_home, download, return_X_y)
 
 
 @documented("73,257, 26,032, or 531,131 easier images.", "32, 32, 3", "the digit")
-def load_svhn(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_svhn(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """SVHN: digits of house numbers, 32x32, colour."""
     return load_arrays("svhn", subset, data_home, download, return_X_y)
 
 
 @documented("5,000, 8,000, or 100,000 images whose labels are -1.", "96, 96, 3", "the class")
-def load_stl10(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_stl10(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """STL-10: photographs in 10 classes, 96x96, colour."""
     return load_arrays("stl10", subset, data_home, download, return_X_y)
 
 
 @documented("7,291, 2,007 or all 9,298 images.", "16, 16", "the digit")
-def load_usps(
-    *, subset: str = "train", data_home: Home = None, download: bool = False,
-    return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_usps(*, subset: str = "train", data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """USPS: 9,298 handwritten digits of postcodes, 16x16, grey."""
     return load_arrays("usps", subset, data_home, download, return_X_y)
 
 
 @documented("162,770, 19,867, 19,962 or all images.")
-def load_celeba(
-    *, size: tuple[int, int] | None = None, subset: str = "train", data_home: Home = None,
-    download: bool = False, return_X_y: bool = False,
-) -> Any:  # fmt: skip
+def load_celeba(*, size: tuple[int, int] | None = None, subset: str = "train",
+        data_home: Home = None, download: bool = False,
+        return_X_y: bool = False) -> Any:  # fmt: skip
     """CelebA: 202,599 aligned faces, 218x178, colour, decoded on access.
 
     Parameters

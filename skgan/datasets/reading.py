@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -53,7 +53,7 @@ class Reader:
     cls: str
     folder: str
     about: str
-    subsets: Subsets
+    subsets: Subsets = field(default_factory=TRAIN_TEST.copy)
     axes: tuple[int, ...] | None = None
     names: tuple[str, ...] | None = None
 
@@ -61,29 +61,27 @@ class Reader:
 READERS = {
     "mnist": Reader(
         "MNIST", "MNIST/raw", "MNIST: handwritten digits (LeCun, Cortes and Burges, 1998).",
-        TRAIN_TEST, names=DIGITS,
+        names=DIGITS,
     ),
     "fashion_mnist": Reader(
         "FashionMNIST", "FashionMNIST/raw",
-        "Fashion-MNIST: articles of clothing (Xiao, Rasul and Vollgraf, 2017).", TRAIN_TEST,
+        "Fashion-MNIST: articles of clothing (Xiao, Rasul and Vollgraf, 2017).",
     ),
     "kmnist": Reader(
-        "KMNIST", "KMNIST/raw",
-        "KMNIST: cursive Japanese characters (Clanuwat et al., 2018).", TRAIN_TEST,
+        "KMNIST", "KMNIST/raw", "KMNIST: cursive Japanese characters (Clanuwat et al., 2018).",
     ),
     # The files hold every character transposed.
     "emnist": Reader(
         "EMNIST", "EMNIST/raw",
         "EMNIST: handwritten letters and digits (Cohen, Afshar, Tapson and van Schaik, 2017).",
-        TRAIN_TEST, axes=(0, 2, 1),
+        axes=(0, 2, 1),
     ),
     "cifar10": Reader(
         "CIFAR10", "cifar-10-batches-py", "CIFAR-10: small photographs (Krizhevsky, 2009).",
-        TRAIN_TEST,
     ),
     "cifar100": Reader(
         "CIFAR100", "cifar-100-python",
-        "CIFAR-100: small photographs, fine labels (Krizhevsky, 2009).", TRAIN_TEST,
+        "CIFAR-100: small photographs, fine labels (Krizhevsky, 2009).",
     ),
     "svhn": Reader(
         "SVHN", "", "SVHN: cropped digits of house numbers (Netzer et al., 2011).",
@@ -94,8 +92,7 @@ READERS = {
         _splits("train", "test", "unlabeled"), (0, 2, 3, 1), STL10_NAMES,
     ),
     "usps": Reader(
-        "USPS", "", "USPS: handwritten digits of postcodes (Hull, 1994).", TRAIN_TEST,
-        names=DIGITS,
+        "USPS", "", "USPS: handwritten digits of postcodes (Hull, 1994).", names=DIGITS,
     ),
     "celeba": Reader(
         "CelebA", "celeba",
@@ -159,10 +156,8 @@ def open_parts(name: str, subset: str, data_home, download: bool, **settings: An
     home = Path(data_home or os.environ.get("SKGAN_DATA") or "~/skgan_data").expanduser()
     cls = getattr(torchvision.datasets, reader.cls)
     try:
-        return [
-            cls(home, download=bool(download), **settings, **keywords)
-            for keywords in reader.subsets[subset]
-        ]
+        chosen = reader.subsets[subset]
+        return [cls(home, download=bool(download), **settings, **given) for given in chosen]
     except (RuntimeError, OSError, ValueError, AssertionError, EOFError, UnpicklingError) as error:
         if download:
             raise  # torchvision says which address failed
@@ -173,23 +168,21 @@ def open_parts(name: str, subset: str, data_home, download: bool, **settings: An
         ) from error
 
 
-def load_arrays(
-    name: str, subset: str, data_home, download: bool, return_X_y: bool, **settings: Any
-) -> Any:
+def load_arrays(name: str, subset: str, data_home, download: bool, return_X_y: bool, **settings):
     """Read a data set that fits in memory: a `Bunch`, or (data, target)."""
     reader = READERS[name]
     parts = open_parts(name, subset, data_home, download, **settings)
     data = _join([np.asarray(part.data) for part in parts])
     if reader.axes is not None:
         data = data.transpose(reader.axes)  # a view, without a copy
-    target = _join([np.asarray(_labels(part), np.int64) for part in parts])
+    labels = [part.targets if hasattr(part, "targets") else part.labels for part in parts]
+    target = _join([np.asarray(part, np.int64) for part in labels])
     if len(data) != len(target):
         raise FileNotFoundError(
             f"{reader.cls}, subset={subset!r}, has {len(data)} images, but {len(target)} labels: "
             "delete its files, and pass download=True to download them again."
         )
-    names = reader.names or parts[0].classes
-    return make_bunch(name, subset, data, target, names, return_X_y)
+    return make_bunch(name, subset, data, target, reader.names or parts[0].classes, return_X_y)
 
 
 def make_bunch(
@@ -204,10 +197,6 @@ def make_bunch(
         f"{data.dtype}, 0 to 255; {len(names)} names in target_names."
     )
     return Bunch(data=data, target=target, target_names=np.asarray(names), DESCR=description)
-
-
-def _labels(dataset: Any) -> Any:
-    return dataset.targets if hasattr(dataset, "targets") else dataset.labels
 
 
 def _join(arrays: list[np.ndarray]) -> np.ndarray:

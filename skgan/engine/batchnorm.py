@@ -10,22 +10,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def batch_norms(nets: Iterable[nn.Module]) -> list[_BatchNorm]:
-    return [
-        m
-        for net in nets
-        for m in net.modules()
-        if isinstance(m, _BatchNorm) and m.track_running_stats
-    ]
+    found = (m for net in nets for m in net.modules() if isinstance(m, _BatchNorm))
+    return [m for m in found if m.track_running_stats]
 
 
 @torch.no_grad()
 def measure(
-    nets: Iterable[nn.Module],
-    passes: Iterable[Any],
-    run: Callable[[Any], None],
-    earlier: Iterable[nn.Module] = (),
-    share: float = 1.0,
-) -> None:
+    nets: Iterable[nn.Module], passes: Iterable[Any], run: Callable[[Any], None],
+    earlier: Iterable[nn.Module] = (), share: float = 1.0,
+) -> None:  # fmt: skip
     """Set the statistics to their plain averages over `passes`, each of which `run` is called with.
 
     Meanwhile batch norm normalises each batch by the batch's own statistics, as in training; every

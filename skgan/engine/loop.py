@@ -85,16 +85,10 @@ def split_rows(rows: Any, batch_size: int) -> list[Any]:
 
 
 def train(
-    step: Callable[..., None],
-    nets: Any,
-    players: Players,
-    source: Source,
-    draw: Callable[[int], Tensor],
-    plan: Plan,
-    history: list[dict[str, float]],
-    after_epoch: Callable[[], bool],
-    interrupted: Callable[[], bool],
-) -> None:
+    step: Callable[..., None], nets: Any, players: Players, source: Source,
+    draw: Callable[[int], Tensor], plan: Plan, history: list[dict[str, float]],
+    after_epoch: Callable[[], bool], interrupted: Callable[[], bool],
+) -> None:  # fmt: skip
     """Train until `history` has `plan.n_epochs` rows; each epoch appends one.
 
     `step(nets, batch, update)` trains on one minibatch; `nets` has the networks of `players` as
@@ -123,12 +117,10 @@ def train(
                     noise(torch.randn), noise(torch.rand), players.meters.log,
                     y=_labels(source, rows, plan.device),
                 )  # fmt: skip
-                noise_of_layers = (
-                    global_state_from(players.rng)
-                    if plan.global_noise
-                    else contextlib.nullcontext()
-                )
-                with plan.arithmetic, noise_of_layers:
+                with contextlib.ExitStack() as stack:
+                    stack.enter_context(plan.arithmetic)
+                    if plan.global_noise:
+                        stack.enter_context(global_state_from(players.rng))
                     step(nets, batch, players.update)
                 if i < len(parts) and interrupted():
                     _check_weights(players, epoch + 1)

@@ -147,13 +147,9 @@ def to_row_space(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _fit_and_score(
-    recipe: Recipe,
-    params: Mapping[str, Any],
-    train: np.ndarray,
-    y: np.ndarray,
-    test: np.ndarray,
+    recipe: Recipe, params: Mapping[str, Any], train: np.ndarray, y: np.ndarray, test: np.ndarray,
     y_test: np.ndarray,
-) -> tuple[float, bool]:
+) -> tuple[float, bool]:  # fmt: skip
     model: Any = clone(recipe.estimator).set_params(**clone(params, safe=False))
     if recipe.name == "svm" and not {"penalty", "loss", "dual"} & {*params}:
         # dual="auto" solves the primal problem whenever there are more rows than columns. On
@@ -164,12 +160,7 @@ def _fit_and_score(
         model.fit(train, y)
     predicted = column_or_1d(model.predict(test))  # some classifiers return a column
     check_consistent_length(predicted, y_test)
-    return float(np.mean(predicted == y_test)), _converged(model)
-
-
-def _converged(model: Any) -> bool:
     last = model[-1] if isinstance(model, Pipeline) else model
     n_iter, limit = getattr(last, "n_iter_", None), getattr(last, "max_iter", None)
-    if n_iter is None or limit is None:
-        return True
-    return bool(np.max(n_iter) < limit)
+    converged = n_iter is None or limit is None or bool(np.max(n_iter) < limit)
+    return float(np.mean(predicted == y_test)), converged

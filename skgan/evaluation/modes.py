@@ -61,15 +61,9 @@ class ModeCoverage:
 
 
 def mode_coverage(
-    gan: Any,
-    classifier: Any,
-    n_samples: int = 10_000,
-    *,
-    random_state: Any = None,
-    min_share: float = 0.1,
-    reference: Any = None,
-    component: int | None = None,
-) -> ModeCoverage:
+    gan: Any, classifier: Any, n_samples: int = 10_000, *, random_state: Any = None,
+    min_share: float = 0.1, reference: Any = None, component: int | None = None,
+) -> ModeCoverage:  # fmt: skip
     """Count the classes of generated samples, as a classifier predicts them.
 
     A generator with dropped modes produces some classes rarely or never. The result is only as

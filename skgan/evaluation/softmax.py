@@ -57,18 +57,9 @@ class SoftmaxProbeResult:
 
 
 def softmax_probe(
-    F: Any,
-    y: Any,
-    F_test: Any,
-    y_test: Any,
-    *,
-    lr: float = 2e-4,
-    momentum: float = 0.9,
-    batch_size: int = 120,
-    n_epochs: int = 20,
-    unit_rms: bool = False,
-    random_state: Any = None,
-) -> SoftmaxProbeResult:
+    F: Any, y: Any, F_test: Any, y_test: Any, *, lr: float = 2e-4, momentum: float = 0.9,
+    batch_size: int = 120, n_epochs: int = 20, unit_rms: bool = False, random_state: Any = None,
+) -> SoftmaxProbeResult:  # fmt: skip
     """Judge features as Mao et al. do: softmax regression with a fixed number of SGD steps.
 
     The defaults are those of their table 1. So few and small steps need not converge, and their

@@ -50,22 +50,17 @@ class LabelBudgetSplit:
     """
 
     def __init__(
-        self,
-        n_labels: int = 10,
-        n_splits: int = 10,
-        test_size: int | float | None = None,
+        self, n_labels: int = 10, n_splits: int = 10, test_size: int | float | None = None,
         random_state: int | np.random.RandomState | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         check_number("n_labels", n_labels, low=1, integer=True)
         check_number("n_splits", n_splits, low=1, integer=True)
         if isinstance(test_size, (float, np.floating)):
             check_number("test_size", test_size, low=0, high=1, open_low=True, instead="a count")
         elif test_size is not None:
             check_number("test_size", test_size, low=1, integer=True, instead="a share, or None")
-        self.n_labels = n_labels
-        self.n_splits = n_splits
-        self.test_size = test_size
-        self.random_state = random_state
+        self.n_labels, self.n_splits = n_labels, n_splits
+        self.test_size, self.random_state = test_size, random_state
 
     def __repr__(self) -> str:
         return (

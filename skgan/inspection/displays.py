@@ -94,8 +94,19 @@ class HistoryDisplay:
 
         self.lines_: dict[str, Any] = {}
         panels = [("loss", losses), ("critic's mean output", outputs)]
+        epochs = [row["epoch"] for row in self.history]
         for panel, (label, keys) in zip(axes, panels, strict=False):
-            self._draw(panel, keys, label)
+            for key in keys:
+                role, _, what = key.rpartition("_")
+                # An epoch without the value leaves a gap in the curve.
+                values = [row.get(key, math.nan) for row in self.history]
+                name = role if what == "loss" else f"{role} on {what}"
+                # Without markers a single epoch would be invisible.
+                (self.lines_[key],) = panel.plot(epochs, values, marker=".", label=name)
+            panel.set(xlabel="epoch", ylabel=label)
+            panel.xaxis.get_major_locator().set_params(integer=True)
+            if keys:
+                panel.legend()
         self.ax_ = axes
         self.figure_ = axes[0].figure
         return self
@@ -104,20 +115,6 @@ class HistoryDisplay:
         """The distinct keys with one of these endings, in order of appearance."""
         keys = dict.fromkeys(key for row in self.history for key in row)
         return [key for key in keys if key.endswith(endings)]
-
-    def _draw(self, panel, keys: list[str], label: str) -> None:
-        epochs = [row["epoch"] for row in self.history]
-        for key in keys:
-            role, _, what = key.rpartition("_")
-            # An epoch without the value leaves a gap in the curve.
-            values = [row.get(key, math.nan) for row in self.history]
-            name = role if what == "loss" else f"{role} on {what}"
-            # Without markers a single epoch would be invisible.
-            (self.lines_[key],) = panel.plot(epochs, values, marker=".", label=name)
-        panel.set(xlabel="epoch", ylabel=label)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        if keys:
-            panel.legend()
 
 
 class SampleDisplay:

@@ -47,10 +47,8 @@ class Block(nn.Module):
         inject: nn.Module | None = None,
     ):  # fmt: skip
         super().__init__()
-        self.conv = conv
-        self.norm = norm
-        self.activation = activation
-        self.inject = inject
+        self.conv, self.norm = conv, norm
+        self.activation, self.inject = activation, inject
 
     def _linear(self, x: Tensor, z: Tensor | None) -> Tensor:
         x = self.conv(x)
@@ -171,20 +169,22 @@ def add_map(x: Tensor, m: Tensor) -> Tensor:
 
 
 def make_block(
-    layer: nn.Module, n_channels: int, norm: str, *, first: bool, affine: bool,
-    latent_dim: int | None, eps: float = 1e-5,
+    layer: nn.Module, n_channels: int, norm: str, *, first: bool = False, affine: bool = True,
+    latent_dim: int | None = None, eps: float = 1e-5, plain: bool = False,
 ) -> Block:  # fmt: skip
     """A hidden layer of D or E with LeakyReLU, and batch norm except in the first (DCGAN sec. 3).
 
-    With `latent_dim` those after the first add a linear map of z.
+    With `latent_dim` those after the first add a linear map of z. A `plain` one is linear.
     """
+    if plain:
+        return Block(maybe_spectral(layer, norm), nn.Identity(), nn.Identity())
     norm_layer: nn.Module = nn.Identity()
     if norm == "batch" and not first:
         kind = nn.BatchNorm2d if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d
         norm_layer = kind(n_channels, eps=eps, affine=affine)
     inject = None
     if latent_dim is not None and not first:
-        inject = maybe_spectral(make_injection(latent_dim, n_channels), norm)
+        inject = maybe_spectral(map_of_z(latent_dim, n_channels), norm)
     return Block(maybe_spectral(layer, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
 
 
@@ -192,7 +192,7 @@ def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:
     return nn.utils.parametrizations.spectral_norm(module) if norm == "spectral" else module
 
 
-def make_injection(latent_dim: int, n_channels: int) -> nn.Linear:
+def map_of_z(latent_dim: int, n_channels: int) -> nn.Linear:
     """A linear map of z, to be added before a layer's normalisation."""
     inject = nn.Linear(latent_dim, n_channels, bias=False)
     inject.init_std = 0.02  # type: ignore[assignment]

@@ -25,21 +25,17 @@ NAMED_SPECS: dict[str, dict[str, Any]] = {
     "dcgan": dict.fromkeys(KINDS, DCGANSpec()),
     "mlp": dict.fromkeys(KINDS, MLPSpec()),
     "faces64": dict.fromkeys(KINDS, DCGANSpec(128, n_blocks=4, kernel_size=5)),
-    "imagenet32": dict.fromkeys(
-        KINDS,
-        DCGANSpec(
-            channels=(128, 128, 256, 256, 512, 512), strides=(1, 2, 1, 2, 1, 2), kernel_size=3
-        ),
-    ),
+    "imagenet32": dict.fromkeys(KINDS, DCGANSpec(
+        channels=(128, 128, 256, 256, 512, 512), strides=(1, 2, 1, 2, 1, 2), kernel_size=3,
+    )),
     "svhn32": dict.fromkeys(KINDS, DCGANSpec(64, n_blocks=3, kernel_size=5)),
     "marta256": dict.fromkeys(KINDS, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
     | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
     "mao32": dict.fromkeys(KINDS, DCGANSpec(128, n_blocks=3, feature_dim=128)),
-    "bigan784": dict.fromkeys(
-        KINDS,
-        MLPSpec(1024, bn_affine=False, z_injection=True, bias=False, unit_range=True, bn_eps=1e-8),
-    ),
-}
+    "bigan784": dict.fromkeys(KINDS, MLPSpec(
+        1024, bn_affine=False, z_injection=True, bias=False, unit_range=True, bn_eps=1e-8,
+    )),
+}  # fmt: skip
 
 
 def build_network(

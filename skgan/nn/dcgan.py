@@ -15,18 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import (
-    Block,
-    Critic,
-    Encoder,
-    OneOfSeveral,
-    Trunk,
-    add_map,
-    make_block,
-    make_injection,
-    maybe_spectral,
-    recorded,
-)
+from .blocks import Critic, Encoder, OneOfSeveral, Trunk, add_map, make_block, map_of_z, recorded
 
 FUSION_GRID = 4  # several layers that one head reads are pooled to 4x4, as in MARTA GAN
 
@@ -55,9 +44,8 @@ def _grow(
     widths, net.blocks = [], nn.ModuleList()
     for i, (c_out, stride) in enumerate(zip(channels, strides, strict=True)):
         # DCGAN's code has no biases; without batch norm, which has shifts, layers need them.
-        conv = nn.Conv2d(
-            c, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=norm != "batch"
-        )
+        padding = (kernel_size - 1) // 2
+        conv = nn.Conv2d(c, c_out, kernel_size, stride, padding, bias=norm != "batch")
         block = make_block(conv, c_out, norm, first=i == 0, affine=bn_affine, latent_dim=latent_dim)
         net.blocks.append(block)
         sides = sides[0] // stride, sides[1] // stride
@@ -67,7 +55,7 @@ def _grow(
     if feature_dim is not None:
         # A convolution over the whole feature maps: its output is one position, and has no norm.
         conv = nn.Conv2d(c, feature_dim, sides)
-        net.blocks.append(Block(maybe_spectral(conv, norm), nn.Identity(), nn.Identity()))
+        net.blocks.append(make_block(conv, feature_dim, norm, plain=True))
         widths.append(feature_dim)
     return sum(widths[-head_layers:])
 
@@ -176,21 +164,20 @@ class DCGANGenerator(nn.Module):
         total = math.prod(strides)
         self.grid = channels[-1], math.ceil(h / total), math.ceil(w / total)
 
-        def project() -> nn.Module:
-            return nn.Linear(latent_dim, math.prod(self.grid), bias=False)
-
-        def norm() -> nn.Module:
+        def first() -> list[nn.Module]:
             # Paper: the released code normalises each unit of this layer; here each channel, as in
             # all later layers.
-            return nn.BatchNorm2d(channels[-1], affine=bn_affine)
+            norm = nn.BatchNorm2d(channels[-1], affine=bn_affine)
+            return [nn.Linear(latent_dim, math.prod(self.grid), bias=False), norm]
 
         self.latent_dim = latent_dim
         layers: list[nn.Module] = [nn.Identity(), nn.ReLU(inplace=True)]
         if n_generators is None:
-            self.project, layers[0] = project(), norm()
+            self.project, layers[0] = first()
         else:
-            firsts = [[project(), nn.Unflatten(1, self.grid), norm()] for _ in range(n_generators)]
-            self.project = OneOfSeveral([nn.Sequential(*first) for first in firsts])
+            firsts = [first() for _ in range(n_generators)]
+            parts = [nn.Sequential(p, nn.Unflatten(1, self.grid), norm) for p, norm in firsts]
+            self.project = OneOfSeveral(parts)
         self.inject = nn.ModuleDict()  # by the index of the layer to whose output it is added
         pad = (kernel_size - 1) // 2
         ups = zip(channels[::-1], [*channels[-2::-1], c], strides[::-1], strict=True)
@@ -200,10 +187,8 @@ class DCGANGenerator(nn.Module):
             last = i == len(channels)
             extra = stride + 2 * pad - kernel_size
             if z_injection and not last:
-                self.inject[str(len(layers))] = make_injection(latent_dim, c_out)
-            layers.append(
-                nn.ConvTranspose2d(c_in, c_out, kernel_size, stride, pad, extra, bias=last)
-            )
+                self.inject[str(len(layers))] = map_of_z(latent_dim, c_out)
+            layers += [nn.ConvTranspose2d(c_in, c_out, kernel_size, stride, pad, extra, bias=last)]
             if last:
                 layers.append(nn.Tanh())
             else:

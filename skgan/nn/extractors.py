@@ -40,9 +40,8 @@ class ModuleTaps(nn.Module):
 
         def look(module, _inputs, output):
             # A copy: an in-place activation may follow.
-            return isinstance(module, _LINEAR_MAPS), (
-                output.clone() if isinstance(module, kinds) else None
-            )
+            copy = output.clone() if isinstance(module, kinds) else None
+            return isinstance(module, _LINEAR_MAPS), copy
 
         ran = run_watched(self.net, x, (*kinds, *_LINEAR_MAPS), look)
         linear = [i for i, (is_linear, _) in enumerate(ran) if is_linear]
@@ -138,8 +137,7 @@ class PooledTaps(Extractor):
                     for k in range(c) for i in range(h) for j in range(w)
                 ]  # fmt: skip
             else:
-                n_units = torch.Size(shape).numel()
-                names += [f"layer{layer}_unit{u}" for u in range(n_units)]
+                names += [f"layer{layer}_unit{u}" for u in range(torch.Size(shape).numel())]
         return names
 
     def head_weight(self) -> Tensor | None:
@@ -167,9 +165,7 @@ class HeadInput(Extractor):
             self.n_features = self(x).shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        read = run_watched(
-            self.net, x, _LINEAR_MAPS, lambda _module, inputs, _output: inputs[0].clone()
-        )
+        read = run_watched(self.net, x, _LINEAR_MAPS, lambda _, inputs, _output: inputs[0].clone())
         if not read:
             raise ValueError(
                 f"output='penultimate' is the input of the last linear layer or convolution, but "
@@ -212,10 +208,8 @@ class EncoderFeatures(Extractor):
             self.tapped = PooledTaps(encoder, **taps)
         elif isinstance(encoder, Trunk):
             n = encoder.head_layers  # a head may read several layers
-            grid = FUSION_GRID if n > 1 else None
-            self.tapped = PooledTaps(
-                encoder, range(-n, 0), "activation", grid, "max", taps["input_shape"]
-            )
+            grid, shape = FUSION_GRID if n > 1 else None, taps["input_shape"]
+            self.tapped = PooledTaps(encoder, range(-n, 0), "activation", grid, "max", shape)
         else:
             self.tapped = HeadInput(encoder, taps["input_shape"])
         self.n_features = self.tapped.n_features

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .blocks import Trunk
 
@@ -59,13 +59,9 @@ def _initialise_weight(module: Any, rng: torch.Generator) -> None:
         return
     spectral = module.parametrizations.weight
     nn.init.normal_(spectral.original, 0.0, 0.02, generator=rng)
-    u, v = spectral[0]._u, spectral[0]._v
-    _dominant_pair(spectral.original.flatten(1), u, v, rng)
-
-
-def _dominant_pair(weight: Tensor, u: Tensor, v: Tensor, rng: torch.Generator) -> None:
-    """Fill u and v with the first singular vectors of `weight` (15 power iterations)."""
+    # u and v become the first singular vectors of the weight.
+    u, v, weight = spectral[0]._u, spectral[0]._v, spectral.original.flatten(1)
     nn.init.normal_(u, generator=rng)
-    for _ in range(15):
+    for _ in range(15):  # power iterations
         v.copy_(nn.functional.normalize(weight.T @ u, dim=0))
         u.copy_(nn.functional.normalize(weight @ v, dim=0))

@@ -8,17 +8,7 @@ import math
 
 from torch import Tensor, nn
 
-from .blocks import (
-    Block,
-    Critic,
-    Encoder,
-    OneOfSeveral,
-    Trunk,
-    make_block,
-    make_injection,
-    maybe_spectral,
-    recorded,
-)
+from .blocks import Critic, Encoder, OneOfSeveral, Trunk, make_block, map_of_z, recorded
 
 
 def _blocks(
@@ -35,7 +25,7 @@ def _blocks(
         d = width
     if feature_dim is not None:
         linear = nn.Linear(d, feature_dim, bias=bias)
-        blocks.append(Block(maybe_spectral(linear, norm), nn.Identity(), nn.Identity()))
+        blocks.append(make_block(linear, feature_dim, norm, plain=True))
     return blocks
 
 
@@ -141,14 +131,13 @@ class MLPGenerator(nn.Module):
         n_generators=None, unit_range=False, bn_eps=1e-5,
     ):  # fmt: skip
         super().__init__()
-        self.latent_dim = latent_dim
-        self.output_shape = output_shape
+        self.latent_dim, self.output_shape = latent_dim, output_shape
         layers: list[nn.Module] = []
         self.inject = nn.ModuleDict()  # by the index of the layer to whose output it is added
         d = latent_dim
         for width in widths:
             if z_injection and layers:
-                self.inject[str(len(layers))] = make_injection(latent_dim, width)
+                self.inject[str(len(layers))] = map_of_z(latent_dim, width)
 
             def linear(d=d, width=width) -> list[nn.Module]:
                 norm = nn.BatchNorm1d(width, eps=bn_eps, affine=bn_affine)

@@ -98,7 +98,11 @@ class DCGANSpec(_Spec):
                 check_number("channels", c, low=1, integer=True)
         else:
             check_number("width", self.width, low=1, integer=True)
-            n = _n_blocks(min(image_shape[1:])) if self.n_blocks == "auto" else self.n_blocks
+            n = self.n_blocks
+            if n == "auto":
+                n = 2
+                while math.ceil(min(image_shape[1:]) / 2 ** (n + 1)) >= SMALLEST_GRID:
+                    n += 1
             check_number("n_blocks", n, low=1, integer=True)
             channels = tuple(self.width * min(2**i, 16) for i in range(n))
         strides = (2,) * len(channels)
@@ -123,8 +127,7 @@ class DCGANSpec(_Spec):
             check_flag(name, getattr(self, name))
         return {
             "channels": tuple(map(int, channels)), "strides": tuple(map(int, strides)),
-            "kernel_size": int(self.kernel_size),
-            "bn_affine": self.bn_affine,
+            "kernel_size": int(self.kernel_size), "bn_affine": self.bn_affine,
         }  # fmt: skip
 
     def make_generator(self, *, latent_dim, output_shape, n_generators=None) -> nn.Module:
@@ -253,10 +256,3 @@ def _check_feature_dim(feature_dim: int | None, head_layers: int = 1) -> None:
             f"feature_dim={feature_dim} with head_layers={head_layers}: the head reads either one "
             "more layer of features or several blocks; leave one of the two out."
         )
-
-
-def _n_blocks(side: int) -> int:
-    n = 2
-    while math.ceil(side / 2 ** (n + 1)) >= SMALLEST_GRID:
-        n += 1
-    return n

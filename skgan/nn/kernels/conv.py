@@ -27,14 +27,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from .tiles import TiledWeight, Tiles
-from .windows import (
-    THIN,
-    KernelWindows,
-    Packed,
-    Windows,
-    cpu_has_half_kernels,
-    cpu_has_products,
-)
+from .windows import THIN, KernelWindows, Packed, Windows, cpu_has_half_kernels, cpu_has_products
 
 __all__ = [
     "HalfKernels", "Products", "TiledConvolutions", "cpu_has_half_kernels", "cpu_has_products",
@@ -44,8 +37,7 @@ __all__ = [
 KERNELS, STRIDES = (1, 3, 4, 5), (1, 2)
 
 # The number of weights in a layer from which products gain more than the context costs.
-HEAVY_CONV, HEAVY_LINEAR = 2**15, 2**18
-HEAVY_TILED = 2**19
+HEAVY_CONV, HEAVY_LINEAR, HEAVY_TILED = 2**15, 2**18, 2**19
 
 
 def products_pay(nets: Iterable[nn.Module]) -> bool:

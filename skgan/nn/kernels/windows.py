@@ -90,8 +90,7 @@ class Windows:
         """(n, *large, c) -> (n, *small, c')."""
         out = x.new_empty(len(x), *self.small, weight.n_small)
         matrix = weight.matrix.T
-        per_image = math.prod(self.small) * matrix.shape[0]
-        step = max(1, CHUNK // per_image)
+        step = max(1, CHUNK // (math.prod(self.small) * matrix.shape[0]))
         for part, y in zip(x.split(step), out.split(step), strict=True):
             product(self.gather(part), matrix, out=y.view(-1, weight.n_small))
         return out
@@ -107,8 +106,7 @@ class Windows:
         grid = math.ceil(self.large[0] / s), math.ceil(self.large[1] / s)
         out = y.new_empty(n, grid[0], s, grid[1], s, c)
         top, bottom = _span([rows for rows, _, _ in phases.values()])
-        per_image = math.prod(grid) * self.kernel**2 * weight.n_small
-        step = max(1, CHUNK // per_image)
+        step = max(1, CHUNK // (math.prod(grid) * self.kernel**2 * weight.n_small))
         for part, x in zip(y.split(step), out.split(step), strict=True):
             for b in range(s):
                 left, right = next(cols for (_, j), (_, cols, _) in phases.items() if j == b)
