@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import shuffle
 
+from .digests import changed, digest, digests
 from .representations import in_parts, with_dtype
 
 N_REORDERED = 64
@@ -56,6 +57,23 @@ class Watch:
                 "X_test is transformed in another order; transform must be deterministic, and the "
                 "features of a sample must depend on nothing but the sample itself."
             )
+
+    def after_use(
+        self, extractors: Mapping[str, Any], before: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, dict[str, str]]:
+        """Check that frozen extractors hold what they did; the digests before and after."""
+        kept = {}
+        for name, old in before.items():
+            new = digests(extractors[name])
+            kept[name] = {"before": digest(old), "after": digest(new)}
+            places = changed(old, new)
+            if places:
+                shown = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
+                self._report(
+                    f"extractors[{name!r}] is frozen, but {shown} changed during the probe; its "
+                    "transform must leave the estimator as it is."
+                )
+        return kept
 
     def after_control(self, summary: Sequence[dict[str, Any]], settings: Mapping[str, Any]) -> None:
         """Check accuracies with permuted labels. Never raises: that would lose the result."""

@@ -2,5 +2,6 @@
 
 from .nullspace import NullSpaceProjector
 from .patches import RandomPatchFeatures
+from .scattering import ScatteringFeatures as ScatteringFeatures  # needs kymatio: not public
 
 __all__ = ["NullSpaceProjector", "RandomPatchFeatures"]

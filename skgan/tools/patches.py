@@ -129,7 +129,7 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
     patch_size: int | str = "auto"
     threshold: float = 0.25
     pool_grid: int = 4
-    whitening: float = 0.1
+    whitening: float = 1.0
     transform_batch_size: int | str = "auto"
     random_state: Any = None
 
