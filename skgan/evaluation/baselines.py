@@ -1,5 +1,6 @@
 """What extractors are compared with: baselines that are fitted on the same samples."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_is_fitted
 
 from ..tools import RandomPatchFeatures, ScatteringFeatures
@@ -74,6 +76,8 @@ def check_extractors(extractors: Any, baselines: tuple[str, ...]) -> dict[str, A
         raise ValueError(
             "extractors={} is empty; pass an estimator, or a dict of estimators by name."
         )
+    if "auto" in baselines:
+        baselines = (*USUAL, *(name for name in baselines if name != "auto"))
     twins = named if "untrained" in baselines else {}
     taken = {*baselines, *(_twin_name(name, named) for name in twins)}
     for name, estimator in named.items():
@@ -94,41 +98,44 @@ def check_extractors(extractors: Any, baselines: tuple[str, ...]) -> dict[str, A
     return named
 
 
-def choose_baselines(given: Any, extractors: Mapping[str, Any], X: Any) -> tuple[str, ...]:
-    """The names of the baselines: "auto" adds "patches" to the usual ones where X are images.
+def choose_baselines(
+    given: tuple[str, ...], extractors: Mapping[str, Any], X: Any
+) -> tuple[str, ...]:
+    """The names of the baselines; "auto" stands for the usual ones, "patches" where X are images.
 
     Those of images are tried on a few samples, so that what cannot work raises before training.
     """
-    if isinstance(given, str) and given == "auto":
-        free = "patches" not in extractors
-        works = free and _of_images("patches", extractors, X, 0) is not None
-        return (*USUAL, "patches") if works else USUAL
     for name in given:
-        if name in OF_IMAGES and _of_images(name, extractors, X, 0) is None:
-            cls = "RandomPatchFeatures(image_shape=(c, h, w))"
-            fix = f"pass {cls} among the extractors" if name == "patches" else "set image_shape"
-            raise ValueError(
-                f"baselines={name!r} needs the shape of the images, which neither X of shape "
-                f"{np.shape(X)} nor the first extractor's image_shape or input_shape_ tells as "
-                f"images of at least 8x8 pixels: {fix} instead, or leave this baseline out."
-            )
-    return tuple(given)
+        if name in OF_IMAGES:
+            _try(name, extractors, X)
+    if "auto" not in given:
+        return given
+    usual: tuple[str, ...] = USUAL
+    if "patches" not in extractors:
+        with contextlib.suppress(ValueError):
+            _try("patches", extractors, X)
+            usual = (*USUAL, "patches")
+    others = (name for name in given if name != "auto")
+    return tuple(dict.fromkeys([*usual, *others]))
 
 
-def _of_images(name: str, extractors: Mapping[str, Any], X: Any, seed: int) -> Any:
-    """The baseline for images, or None where no shape of the images suits X."""
-    found = _image_settings(next(iter(extractors.values())), np.shape(X)[1:])
-    if found is None:
-        return None
-    estimator = OF_IMAGES[name](**found)
+def _try(name: str, extractors: Mapping[str, Any], X: Any) -> None:
+    """Raise a ValueError unless X are images of known shape, at least 8x8."""
     try:
-        clone(estimator).fit(X[:N_TRIED])
-    except ValueError:
-        return None
-    return seeded(estimator, seed)
+        _of_images(name, extractors, X).fit(_safe_indexing(X, slice(0, N_TRIED)))
+    except ValueError as error:
+        fix = "leave this baseline out"
+        if name == "patches":
+            fix += ", or pass RandomPatchFeatures(image_shape=(c, h, w)) among the extractors"
+        raise ValueError(f"baselines={name!r} does not suit X: {error} Or {fix}.") from error
 
 
-def _image_settings(extractor: Any, row_shape: tuple[int, ...]) -> dict[str, Any] | None:
+def _of_images(name: str, extractors: Mapping[str, Any], X: Any) -> Any:
+    """The baseline for images of the shape that the first extractor or X tells."""
+    return OF_IMAGES[name](**_image_settings(next(iter(extractors.values())), np.shape(X)[1:]))
+
+
+def _image_settings(extractor: Any, row_shape: tuple[int, ...]) -> dict[str, Any]:
     """`image_shape` and `data_format` of X: the extractor's if they fit, or those of X itself."""
     settings: dict[str, Any] = {}
     for part in _parts(extractor):
@@ -141,7 +148,12 @@ def _image_settings(extractor: Any, row_shape: tuple[int, ...]) -> dict[str, Any
             settings.setdefault("image_shape", tuple(int(side) for side in shape))
     if len(row_shape) > 1:  # X has the shape itself
         return {k: v for k, v in settings.items() if k == "data_format"}
-    return settings if "image_shape" in settings else None
+    if "image_shape" not in settings:
+        raise ValueError(
+            f"its samples have {row_shape[0]} columns, and the first extractor has no image_shape "
+            "or input_shape_ of as many values; pass X as images (n, c, h, w)."
+        )
+    return settings
 
 
 def _parts(extractor: Any) -> Iterator[Any]:
@@ -173,7 +185,7 @@ def make_baselines(
             n_components = width if width < rank else min(64, rank)
             yield name, make_pipeline(Pixels(), PCA(n_components, random_state=seed))
         elif name in OF_IMAGES:
-            yield name, _of_images(name, extractors, X, seed)
+            yield name, seeded(_of_images(name, extractors, X), seed)
         else:
             for owner, extractor in extractors.items():
                 twin = untrained(extractor, classes_among(y), seed)

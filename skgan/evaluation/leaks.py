@@ -26,6 +26,7 @@ class Watch:
 
     mode: str
     found: list[str] = field(default_factory=list)
+    held: dict[str, dict[str, str]] = field(default_factory=dict)  # by frozen extractors
 
     def before_fit(
         self, extractors: Mapping[str, Any], X: Any, y: np.ndarray, X_test: Any, y_test: np.ndarray
@@ -45,6 +46,8 @@ class Watch:
                 )
             if isinstance(estimator, FrozenEstimator) and hasattr(estimator.estimator, "classes_"):
                 self.found.append(f"{name!r} was already fitted with labels: it has classes_.")
+            if isinstance(estimator, FrozenEstimator):
+                self.held[name] = digests(estimator)
 
     def after_fit(
         self, name: str, estimator: Any, X_test: Any, features: np.ndarray, seed: int
@@ -58,12 +61,10 @@ class Watch:
                 "features of a sample must depend on nothing but the sample itself."
             )
 
-    def after_use(
-        self, extractors: Mapping[str, Any], before: Mapping[str, Mapping[str, str]]
-    ) -> dict[str, dict[str, str]]:
+    def after_use(self, extractors: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         """Check that frozen extractors hold what they did; the digests before and after."""
         kept = {}
-        for name, old in before.items():
+        for name, old in self.held.items():
             new = digests(extractors[name])
             kept[name] = {"before": digest(old), "after": digest(new)}
             places = changed(old, new)

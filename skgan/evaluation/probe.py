@@ -25,9 +25,8 @@ from sklearn.utils import (
 from .. import LazyImages
 from ..utils.checks import check_choice, check_finite, check_flag, check_number
 from ..utils.labels import classes_among
-from .baselines import BASELINES, USUAL, check_extractors, choose_baselines, make_baselines
+from .baselines import BASELINES, check_extractors, choose_baselines, make_baselines
 from .classifiers import SCALINGS, count_folds, make_recipe
-from .digests import digests
 from .leaks import Watch
 from .protocol import Protocol, draw_labels
 from .representations import extract, fit_without_labels, in_parts, with_dtype
@@ -99,9 +98,9 @@ def probe(
         (Bruna and Mallat 2013) by kymatio, an optional dependency, ``skgan[scattering]``; both
         are for images of at least 8x8 pixels. Where X is 2-D, their shape is the `image_shape` or
         `input_shape_` of the first extractor, or of a part of it. All are fitted on all of X,
-        which "raw" and "pca" hold in memory, `LazyImages` too. "auto" takes "raw", "pca" and
+        which "raw" and "pca" hold in memory, `LazyImages` too. "auto" is "raw", "pca" and
         "untrained", and "patches" for images of known shape; for tables, and where an extractor
-        has the name "patches", that is left out.
+        has the name "patches", that is left out. ``("auto", "scattering")`` adds to these.
     selection : {"draw", "first"}, default="draw"
         Choose scaling and hyper-parameters on every draw, or once per representation and budget
         on the first draw, which is faster.
@@ -170,14 +169,9 @@ def probe(
     ['trained', 'raw', 'pca']
     """
     seed = int((rng := check_random_state(random_state)).randint(2**31 - 1))
-    check_number("n_draws", n_draws, low=1, integer=True)
-    check_choice("selection", selection, ("draw", "first"))
-    check_choice("on_leak", on_leak, ("raise", "warn", "ignore"))
-    check_flag("control", control)
-    _check_n_jobs(n_jobs)
-    if not (automatic := isinstance(baselines, str) and baselines == "auto"):
-        baselines = _several("baselines", baselines, BASELINES)
-    named = check_extractors(extractors, USUAL if automatic else baselines)
+    _check_settings(n_draws, selection, on_leak, control, n_jobs)
+    baselines = _several("baselines", baselines, ("auto", *BASELINES))
+    named = check_extractors(extractors, baselines)
     X, y, X_test, y_test = _check_data(X, y, X_test, y_test)
     baselines = choose_baselines(baselines, named, X)
     if {*baselines} - {"untrained"} or not all(map(_allows_nan, named.values())):
@@ -191,9 +185,6 @@ def probe(
     _check_choosable(protocol)
     watch = Watch(on_leak)
     watch.before_fit(named, X, y, X_test, y_test)
-    before = {
-        name: digests(e) for name, e in named.items() if isinstance(e, FrozenEstimator)
-    }  # fmt: skip
     judge = partial(
         _judge, X=X, X_test=X_test, protocol=protocol, watch=watch, seed=seed, verbose=verbose
     )
@@ -203,7 +194,7 @@ def probe(
     for name, estimator in make_baselines(baselines, named, width, X, y, seed):
         judged[name] = judge(name, estimator)
 
-    kept = watch.after_use(named, before)
+    kept = watch.after_use(named)
     records = [record for found, _ in judged.values() for record in found]
     fit_rows = {name: n_rows for name, (_, n_rows) in judged.items()}
     settings = {
@@ -267,7 +258,11 @@ def _check_finite(**parts: Any) -> None:
             check_finite(name, rows, range(start, start + len(rows)))
 
 
-def _check_n_jobs(n_jobs: Any) -> None:
+def _check_settings(n_draws: Any, selection: Any, on_leak: Any, control: Any, n_jobs: Any) -> None:
+    check_number("n_draws", n_draws, low=1, integer=True)
+    check_choice("selection", selection, ("draw", "first"))
+    check_choice("on_leak", on_leak, ("raise", "warn", "ignore"))
+    check_flag("control", control)
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         raise ValueError(f"n_jobs={n_jobs!r} must be a whole number other than 0, or None.")
 

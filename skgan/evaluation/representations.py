@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, get_tags
 
 from .. import LazyImages
@@ -57,7 +58,12 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 
 def needs_labels(estimator: Any) -> bool:
-    """Whether `fit` requires y."""
+    """Whether `fit` requires y, of an estimator or of a step that a pipeline fits."""
+    if isinstance(estimator, FrozenEstimator):
+        return False
+    if isinstance(estimator, Pipeline):  # whose tag tells only of some last steps
+        steps = [step for _, step in estimator.steps]
+        return any(needs_labels(step) for step in steps if hasattr(step, "fit"))
     return get_tags(estimator).target_tags.required
 
 

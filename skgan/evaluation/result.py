@@ -150,8 +150,8 @@ class ProbeResult:
         -------
         content : dict
             ``"settings"``, ``"reference"``, ``"fit_rows"``, ``"warnings"``, ``"digests"``,
-            ``"records"``, ``"summary"`` and ``"differences"``. Values that JSON does not support, such as
-            estimators among the parameters, become text.
+            ``"records"``, ``"summary"`` and ``"differences"``. Values that JSON does not support,
+            such as estimators among the parameters, become text.
         """
         own = ("settings", "reference", "fit_rows", "warnings", "digests", "records")
         derived = {"summary": self.summary(), "differences": self.differences()}

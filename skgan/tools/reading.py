@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from ..data.arrays import ArraySource, check_numeric, learn_format
+from ..data.arrays import ArraySource, DataFormat, check_numeric, learn_format
 from ..data.sources import LazyImages
 from ..utils.parameters import parameters
 
@@ -40,6 +39,7 @@ class ReadsSamples:
         """The samples of X; with `reset` their format is learnt."""
         if not reset:
             check_is_fitted(self)
+        self._format: DataFormat
         X = LazyImages.of(X)
         if isinstance(X, Tensor):
             X = (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
