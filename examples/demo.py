@@ -1,8 +1,8 @@
 """Learn features of handwritten digits with a GAN, and measure what they are worth.
 
 A DCGAN is trained on 4,000 digits without their labels. A linear classifier then learns from its
-discriminator's features with few labels, next to raw pixels, PCA, the same network untrained, whitened
-random patches, and scattering where kymatio is installed.
+discriminator's features with few labels, next to raw pixels, PCA, the same network untrained,
+whitened random patches, and scattering where kymatio is installed.
 
     make demo
     python examples/demo.py --epochs 5 --draws 5 --out demo_output
