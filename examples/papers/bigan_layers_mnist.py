@@ -33,7 +33,7 @@ def framed(X):
 
 
 def layer_by_layer(trained, untrained, data, draws):
-    """A probe's result for every layer of the two encoders, and for raw pixels."""
+    """A probe's result for every layer of the two encoders, and for unlearned features."""
     encoders = {"trained": trained, "untrained": untrained}
     n_layers = len(trained.encoder_.blocks)
     for e in encoders.values():
@@ -45,7 +45,7 @@ def layer_by_layer(trained, untrained, data, draws):
         results[f"layer{i}"] = probe(
             {name: FrozenEstimator(e) for name, e in encoders.items()}, *data,
             n_labels=(10, 100), n_draws=draws, selection="first",
-            baselines=("raw",) if i == 0 else (), random_state=0,
+            baselines=("raw", *common.UNLEARNED) if i == 0 else (), random_state=0,
         )  # fmt: skip
         print(f"layer {i}\n{results[f'layer{i}']}", flush=True)
     return {name: result.to_dict() for name, result in results.items()}

@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 import skgan
 from skgan import datasets
 
+# What nothing is trained for; scattering where kymatio is installed.
+UNLEARNED = ("patches", "scattering") if find_spec("kymatio") else ("patches",)
 READERS = {"mnist": datasets.load_mnist, "cifar10": datasets.load_cifar10}
 
 

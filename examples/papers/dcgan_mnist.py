@@ -5,7 +5,8 @@
 
 The GAN trains on all 60,000 training images without labels (28x28, padded to 32). Then an SVM
 (squared hinge) learns from all labels, from 100 and from 10 labels a class, next to raw pixels,
-PCA and the same network untrained. C and the scaling are chosen on training images only: for few
+PCA and the same network untrained; for few labels also next to random patches, and to scattering
+where kymatio is installed. C and the scaling are chosen on training images only: for few
 labels by 3-fold cross-validation on the first draw, for all labels on 10,000 images.
 
 Each stage is one file in examples/papers/results and is not repeated; checkpoints of the training
@@ -46,7 +47,8 @@ def main():
         "selection_rows": 10_000,
     }
     baselines = ("raw", "pca")
-    stages = [(f"labels{n}", n, ("trained", "untrained"), baselines, few) for n in options.labels]
+    beside = (*baselines, *common.UNLEARNED)
+    stages = [(f"labels{n}", n, ("trained", "untrained"), beside, few) for n in options.labels]
     if options.all_labels:
         stages.append(("labelsall_baselines", "all", ("untrained",), baselines, full))
         stages.append(("labelsall_trained", "all", ("trained",), (), full))

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import shuffle
 
+from .digests import changed, digest, digests
 from .representations import in_parts, with_dtype
 
 N_REORDERED = 64
@@ -25,6 +26,7 @@ class Watch:
 
     mode: str
     found: list[str] = field(default_factory=list)
+    held: dict[str, dict[str, str]] = field(default_factory=dict)  # by frozen extractors
 
     def before_fit(
         self, extractors: Mapping[str, Any], X: Any, y: np.ndarray, X_test: Any, y_test: np.ndarray
@@ -44,6 +46,8 @@ class Watch:
                 )
             if isinstance(estimator, FrozenEstimator) and hasattr(estimator.estimator, "classes_"):
                 self.found.append(f"{name!r} was already fitted with labels: it has classes_.")
+            if isinstance(estimator, FrozenEstimator):
+                self.held[name] = digests(estimator)
 
     def after_fit(
         self, name: str, estimator: Any, X_test: Any, features: np.ndarray, seed: int
@@ -56,6 +60,21 @@ class Watch:
                 "X_test is transformed in another order; transform must be deterministic, and the "
                 "features of a sample must depend on nothing but the sample itself."
             )
+
+    def after_use(self, extractors: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        """Check that frozen extractors hold what they did; the digests before and after."""
+        kept = {}
+        for name, old in self.held.items():
+            new = digests(extractors[name])
+            kept[name] = {"before": digest(old), "after": digest(new)}
+            places = changed(old, new)
+            if places:
+                shown = ", ".join(places[:3]) + (", ..." if len(places) > 3 else "")
+                self._report(
+                    f"extractors[{name!r}] is frozen, but {shown} changed during the probe; its "
+                    "transform must leave the estimator as it is."
+                )
+        return kept
 
     def after_control(self, summary: Sequence[dict[str, Any]], settings: Mapping[str, Any]) -> None:
         """Check accuracies with permuted labels. Never raises: that would lose the result."""

@@ -25,18 +25,11 @@ from sklearn.utils import (
 from .. import LazyImages
 from ..utils.checks import check_choice, check_finite, check_flag, check_number
 from ..utils.labels import check_labels, classes_among
+from .baselines import BASELINES, check_extractors, choose_baselines, make_baselines
 from .classifiers import SCALINGS, count_folds, make_recipe
 from .leaks import Watch
 from .protocol import Protocol, draw_labels
-from .representations import (
-    BASELINES,
-    check_extractors,
-    extract,
-    fit_without_labels,
-    in_parts,
-    make_baselines,
-    with_dtype,
-)
+from .representations import extract, fit_without_labels, in_parts, with_dtype
 from .result import ProbeResult
 from .splits import check_test_classes
 
@@ -52,7 +45,7 @@ def probe(
     n_draws: int = 10,
     classifier: Any = "svm",
     param_grid: Any = None,
-    baselines: Any = BASELINES,
+    baselines: Any = "auto",
     selection: str = "draw",
     selection_rows: int = 10_000,
     scaling: Any = SCALINGS,
@@ -95,13 +88,19 @@ def probe(
     param_grid : dict or list of dict, default=None
         The candidates, as in `sklearn.model_selection.ParameterGrid`. By default those named
         above; any other classifier keeps its parameters.
-    baselines : sequence of {"raw", "pca", "untrained"}, default=("raw", "pca", "untrained")
+    baselines : "auto", or sequence of {"raw", "pca", "untrained", "patches", "scattering"}
         "raw" is the flattened pixels, divided by their largest absolute value. "pca" is principal
         components of these, as many as the first extractor has features, or 64 where that would
         not reduce them. "untrained" is every extractor with its `n_epochs` set to 0, also within
-        a pipeline or a `FrozenEstimator`; extractors without `n_epochs`, or whose fit needs
-        labels, are left out. All are fitted on all of X, which "raw" and "pca" hold in memory,
-        `LazyImages` too.
+        a pipeline or a `FrozenEstimator`; extractors without `n_epochs` are left out. One whose
+        fit needs labels gets the classes in turn as labels, which say nothing about the samples.
+        "patches" is `skgan.tools.RandomPatchFeatures`, and "scattering" the scattering transform
+        (Bruna and Mallat 2013) by kymatio, an optional dependency, ``skgan[scattering]``; both
+        are for images of at least 8x8 pixels. Where X is 2-D, their shape is the `image_shape` or
+        `input_shape_` of the first extractor, or of a part of it. All are fitted on all of X,
+        which "raw" and "pca" hold in memory, `LazyImages` too. "auto" is "raw", "pca" and
+        "untrained", and "patches" for images of known shape; for tables, and where an extractor
+        has the name "patches", that is left out. ``("auto", "scattering")`` adds to these.
     selection : {"draw", "first"}, default="draw"
         Choose scaling and hyper-parameters on every draw, or once per representation and budget
         on the first draw, which is faster.
@@ -145,6 +144,8 @@ def probe(
     - Features that depend on the other samples or on a sample's position: `transform` is called
       again on some test samples in another order. This finds labels looked up by position, batch
       normalisation left in training mode, and a `transform` that is not deterministic.
+    - Frozen extractors that change: a digest of all arrays and tensors that they hold is taken
+      before and after. `ProbeResult.digests` holds both, as proof that nothing was trained.
 
     With ``control=True``, the accuracy with permuted labels must be at chance. It is higher if the
     classifier obtains true labels from anywhere but its training samples. It cannot show that
@@ -153,8 +154,8 @@ def probe(
     No check can find out what a frozen extractor was fitted on, test samples and their labels
     included, nor which labels an extractor reads from elsewhere during `fit`.
 
-    With "all" labels and thousands of features the SVM is slow; ``classifier="logistic"`` is
-    faster.
+    With "all" labels and thousands of features, such as the 8,192 of "patches", the SVM is slow;
+    ``classifier="logistic"`` is faster.
 
     Examples
     --------
@@ -168,15 +169,12 @@ def probe(
     ['trained', 'raw', 'pca']
     """
     seed = int((rng := check_random_state(random_state)).randint(2**31 - 1))
-    check_number("n_draws", n_draws, low=1, integer=True)
-    check_choice("selection", selection, ("draw", "first"))
-    check_choice("on_leak", on_leak, ("raise", "warn", "ignore"))
-    check_flag("control", control)
-    _check_n_jobs(n_jobs)
-    baselines = _several("baselines", baselines, BASELINES)
+    _check_settings(n_draws, selection, on_leak, control, n_jobs)
+    baselines = _several("baselines", baselines, ("auto", *BASELINES))
     named = check_extractors(extractors, baselines)
     X, y, X_test, y_test = _check_data(X, y, X_test, y_test)
-    if {"raw", "pca"} & {*baselines} or not all(map(_allows_nan, named.values())):
+    baselines = choose_baselines(baselines, named, X)
+    if {*baselines} - {"untrained"} or not all(map(_allows_nan, named.values())):
         _check_finite(X=X, X_test=X_test)
     protocol = Protocol(
         y=y, y_test=y_test, recipe=make_recipe(classifier, param_grid, seed, len(classes_among(y))),
@@ -193,16 +191,17 @@ def probe(
     judged = {name: judge(name, estimator) for name, estimator in named.items()}
     reference = next(iter(named))
     width = judged[reference][0][0]["n_features"]
-    for name, estimator in make_baselines(baselines, named, width, X, seed):
+    for name, estimator in make_baselines(baselines, named, width, X, y, seed):
         judged[name] = judge(name, estimator)
 
+    kept = watch.after_use(named)
     records = [record for found, _ in judged.values() for record in found]
     fit_rows = {name: n_rows for name, (_, n_rows) in judged.items()}
     settings = {
         "n_draws": n_draws, "selection": selection, "selection_rows": selection_rows,
         "random_state": random_state,
     } | protocol.settings  # fmt: skip
-    result = ProbeResult(records, fit_rows, reference, settings, watch.found)
+    result = ProbeResult(records, fit_rows, reference, settings, watch.found, kept)
     if control:
         watch.after_control(result.summary("control_accuracy"), settings)
     return result
@@ -259,7 +258,11 @@ def _check_finite(**parts: Any) -> None:
             check_finite(name, rows, range(start, start + len(rows)))
 
 
-def _check_n_jobs(n_jobs: Any) -> None:
+def _check_settings(n_draws: Any, selection: Any, on_leak: Any, control: Any, n_jobs: Any) -> None:
+    check_number("n_draws", n_draws, low=1, integer=True)
+    check_choice("selection", selection, ("draw", "first"))
+    check_choice("on_leak", on_leak, ("raise", "warn", "ignore"))
+    check_flag("control", control)
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         raise ValueError(f"n_jobs={n_jobs!r} must be a whole number other than 0, or None.")
 

@@ -1,21 +1,17 @@
-"""The representations that are compared: extractors, fitted without labels, and baselines."""
+"""Extractors fitted without labels, and their features."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, get_tags
-from sklearn.utils.validation import check_is_fitted
 
 from .. import LazyImages
-from ..utils.checks import check_transformer
 
 CHUNK_ROWS = 256
-BASELINES = ("raw", "pca", "untrained")
 
 
 class Pixels(TransformerMixin, BaseEstimator):
@@ -62,80 +58,13 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 
 def needs_labels(estimator: Any) -> bool:
-    """Whether `fit` requires y."""
-    return get_tags(estimator).target_tags.required
-
-
-def untrained(estimator: Any, seed: int) -> Any:
-    """The same estimator with 0 epochs of training, or None if there is none.
-
-    There is none without a parameter `n_epochs`, or if `fit` needs labels. An unset `random_state`
-    becomes `seed`, as in the extractor itself, so both start from the same weights.
-    """
+    """Whether `fit` requires y, of an estimator or of a step that a pipeline fits."""
     if isinstance(estimator, FrozenEstimator):
-        estimator = estimator.estimator
-    params = estimator.get_params()
-    owners = [key.removesuffix("n_epochs") for key in params if f"__{key}".endswith("__n_epochs")]
-    if not owners or needs_labels(estimator):
-        return None
-    # It must not resume from checkpoints of the trained network.
-    other = {"n_epochs": 0, "checkpoint_dir": None, "resume": "never"}
-    changed = {o + name: value for o in owners for name, value in other.items()}
-    changed = {key: value for key, value in changed.items() if key in params}
-    return seeded(clone(estimator).set_params(**changed), seed)
-
-
-def _twin_name(owner: str, extractors: Mapping[str, Any]) -> str:
-    return "untrained" if len(extractors) == 1 else f"{owner} untrained"
-
-
-def check_extractors(extractors: Any, baselines: tuple[str, ...]) -> dict[str, Any]:
-    """The extractors by name, after checking that each works without labels."""
-    named = dict(extractors) if isinstance(extractors, Mapping) else {"trained": extractors}
-    if not named:
-        raise ValueError(
-            "extractors={} is empty; pass an estimator, or a dict of estimators by name."
-        )
-    twins = named if "untrained" in baselines else {}
-    taken = {*baselines, *(_twin_name(name, named) for name in twins)}
-    for name, estimator in named.items():
-        if not isinstance(name, str) or name in taken:
-            raise ValueError(
-                f"extractors has the name {name!r}; use a string that is not the name of a "
-                "baseline, or leave that baseline out."
-            )
-        check_transformer(f"extractors[{name!r}]", estimator)
-        if isinstance(estimator, FrozenEstimator):
-            check_is_fitted(estimator)
-        elif needs_labels(estimator):
-            raise ValueError(
-                f"extractors[{name!r}]={estimator!r} needs labels in fit, and probe passes none, "
-                "as they would exceed the label budget. Fit it yourself on permitted labels, and "
-                "pass FrozenEstimator(fitted)."
-            )
-    return named
-
-
-def make_baselines(
-    names: tuple[str, ...], extractors: Mapping[str, Any], width: int, X: Any, seed: int
-) -> Iterator[tuple[str, Any]]:
-    """Name and estimator of every baseline, in the order of `names`.
-
-    PCA has `width` components, the number of features of the first extractor; it has at most 64
-    if that many would only rotate the pixels or do not exist.
-    """
-    for name in names:
-        if name == "raw":
-            yield name, Pixels()
-        elif name == "pca":
-            rank = min(len(X), int(np.prod(np.shape(X)[1:])))
-            n_components = width if width < rank else min(64, rank)
-            yield name, make_pipeline(Pixels(), PCA(n_components, random_state=seed))
-        else:
-            for owner, extractor in extractors.items():
-                twin = untrained(extractor, seed)
-                if twin is not None:
-                    yield _twin_name(owner, extractors), twin
+        return False
+    if isinstance(estimator, Pipeline):  # whose tag tells only of some last steps
+        steps = [step for _, step in estimator.steps]
+        return any(needs_labels(step) for step in steps if hasattr(step, "fit"))
+    return get_tags(estimator).target_tags.required
 
 
 def fit_without_labels(estimator: Any, X: Any, seed: int) -> tuple[Any, int | None]:

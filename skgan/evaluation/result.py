@@ -35,6 +35,9 @@ class ProbeResult:
         ``"chance"``, the accuracy of always predicting the most frequent class.
     warnings : list of str
         What the leak checks found, and what they cannot rule out.
+    digests : dict of str to dict
+        For every frozen extractor, ``"before"`` and ``"after"``: digests of all arrays and tensors
+        that it held before and after the probe. They are equal if nothing changed it.
     """
 
     records: list[dict[str, Any]]
@@ -42,6 +45,7 @@ class ProbeResult:
     reference: str
     settings: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    digests: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.table()
@@ -145,11 +149,11 @@ class ProbeResult:
         Returns
         -------
         content : dict
-            ``"settings"``, ``"reference"``, ``"fit_rows"``, ``"warnings"``, ``"records"``,
-            ``"summary"`` and ``"differences"``. Values that JSON does not support, such as
-            estimators among the parameters, become text.
+            ``"settings"``, ``"reference"``, ``"fit_rows"``, ``"warnings"``, ``"digests"``,
+            ``"records"``, ``"summary"`` and ``"differences"``. Values that JSON does not support,
+            such as estimators among the parameters, become text.
         """
-        own = ("settings", "reference", "fit_rows", "warnings", "records")
+        own = ("settings", "reference", "fit_rows", "warnings", "digests", "records")
         derived = {"summary": self.summary(), "differences": self.differences()}
         return _plain({name: getattr(self, name) for name in own} | derived)
 

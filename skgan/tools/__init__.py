@@ -1,5 +1,7 @@
-"""Tools for the features of a fitted extractor: the part that its head reads, and the rest."""
+"""Tools: features without training as a baseline, and the part of features that a head reads."""
 
 from .nullspace import NullSpaceProjector
+from .patches import RandomPatchFeatures
+from .scattering import ScatteringFeatures as ScatteringFeatures  # needs kymatio: not public
 
-__all__ = ["NullSpaceProjector"]
+__all__ = ["NullSpaceProjector", "RandomPatchFeatures"]

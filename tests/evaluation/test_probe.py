@@ -1,10 +1,13 @@
 """Stand-ins for GANs and classifiers write down what they were given."""
 
 import json
+import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
@@ -21,12 +24,15 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from torch.utils.data import Dataset
 
-from skgan import LazyImages, MLPSpec
+from skgan import LazyImages, MLPSpec, SupervisedFeatures
 from skgan.evaluation import ProbeResult, probe
+from skgan.evaluation.baselines import _image_settings
 from skgan.evaluation.classifiers import prepare, to_row_space
+from skgan.evaluation.digests import digests
 from skgan.evaluation.leaks import shared_rows
 from skgan.evaluation.probe import _check_finite
 from skgan.evaluation.representations import Pixels, in_parts
+from skgan.tools import RandomPatchFeatures
 
 LOG: list = []  # estimators are cloned, so what they see is written here
 
@@ -109,14 +115,14 @@ def without_seconds(result):
 
 def test_records_of_a_whole_probe(data):
     result = probe(Trainee(), *data, n_labels=(5, "all"), n_draws=2, classifier="svm")
-    assert result.representations == ["trained", "raw", "pca", "untrained"]
+    assert result.representations == ["trained", "raw", "pca", "untrained", "patches"]
     assert result.budgets == [5, "all"]
-    assert len(result.records) == 4 * (2 + 1)
+    assert len(result.records) == 5 * (2 + 1)
     rows = {(r["representation"], r["n_labels"]): r for r in result.records}
     assert rows["raw", 5]["n_rows"] == 20
     assert rows["raw", "all"]["n_rows"] == 300
     widths = [rows[name, 5]["n_features"] for name in result.representations]
-    assert widths == [9, 64, 9, 6]
+    assert widths == [9, 64, 9, 6, 2 * 256 * 16]
     assert rows["raw", "all"]["accuracy"] > 0.9
     for record in result.records:
         assert record["scaling"] in ("none", "standard")
@@ -452,7 +458,199 @@ def test_raw_pixels_do_not_depend_on_their_unit(data):
     )
 
 
+# ------------------------------------------------------------------ baselines of images
+
+
+def flat(data):
+    return [part.reshape(len(part), -1) if part.ndim > 1 else part for part in data]
+
+
+class Shaped(Trainee):
+    """Knows that the rows of X are images."""
+
+    def __init__(self, image_shape=None, data_format="auto"):
+        super().__init__()
+        self.image_shape = image_shape
+        self.data_format = data_format
+
+    def get_params(self, deep=True):
+        return {"image_shape": self.image_shape, "data_format": self.data_format}
+
+
+def fitted_on_images(shape):
+    extractor = identity_of_flat()
+    extractor.input_shape_ = shape
+    return FrozenEstimator(extractor)
+
+
+@pytest.mark.parametrize(
+    "extractor",
+    [
+        Shaped((8, 8)),
+        make_pipeline(identity_of_flat(), Shaped((1, 8, 8))),
+        FrozenEstimator(make_pipeline(identity_of_flat(), Shaped((8, 8))).fit(np.ones((2, 64)))),
+        fitted_on_images((1, 8, 8)),
+    ],
+    ids=["parameter", "in a pipeline", "frozen pipeline", "fitted attribute"],
+)
+def test_patches_find_the_shape_of_flat_images_with_the_extractor(data, extractor):
+    result = quick(extractor, flat(data), baselines=("patches",), n_draws=1)
+    expected = quick(identity_of_flat(), data, baselines=("patches",), n_draws=1)
+    a, b = (r.records[-1] for r in (result, expected))
+    assert a["representation"] == "patches"
+    assert a["n_features"] == 2 * 256 * 16
+    assert a["accuracy"] == b["accuracy"] > 0.8
+
+
+def test_settings_of_flat_images_with_channels_last():
+    extractor = Shaped((3, 8, 8), "channels_last")
+    assert _image_settings(extractor, (192,)) == {
+        "image_shape": (3, 8, 8), "data_format": "channels_last",
+    }  # fmt: skip
+    assert _image_settings(extractor, (8, 8, 3)) == {"data_format": "channels_last"}
+    # A shape of another number of values is that of something else.
+    with pytest.raises(ValueError, match="64 columns"):
+        _image_settings(extractor, (64,))
+
+
+def test_auto_leaves_patches_out_where_there_is_no_image(data, numbered):
+    usual = ["trained", "raw", "pca", "untrained"]
+    assert quick(Trainee(), numbered, baselines="auto").representations == usual
+    assert quick(Trainee(), flat(data), baselines="auto").representations == usual
+    own = quick({"patches": RandomPatchFeatures(n_patches=8)}, data, baselines="auto")
+    assert own.representations == ["patches", "raw", "pca"]
+
+
+@pytest.mark.parametrize("part", [flat, lambda d: [a[..., :4] if a.ndim > 1 else a for a in d]])
+def test_patches_that_cannot_be_say_what_to_do(data, part):
+    with pytest.raises(ValueError, match="baselines='patches' does not suit X.*RandomPatchFeature"):
+        quick(Trainee(), part(data), baselines=("patches",))
+    assert LOG == []
+
+
+def test_scattering_without_kymatio_says_what_to_install(data, monkeypatch):
+    for name in ("kymatio", "kymatio.scattering2d", "kymatio.scattering2d.frontend"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"baselines='scattering'.*pip install 'skgan\[scatter"):
+        quick(Trainee(), data, baselines=("auto", "scattering"))
+    assert LOG == []
+
+
+def test_scattering(data):
+    pytest.importorskip("kymatio.scattering2d.frontend.torch_frontend")
+    framed = [np.pad(a, [(0, 0)] * 2 + [(4, 4)] * 2) if a.ndim > 1 else a for a in data]
+    result = quick(identity_of_flat(), framed, baselines=("scattering",), n_labels=10)
+    assert result.records[-1]["n_features"] == 9 * 8 * 8  # J=1: orders 0 and 1
+    assert result.summary()[-1]["mean"] > 0.8
+
+
 # ------------------------------------------------------------------ leaks
+
+
+class LabelTrainee(Trainee):
+    """Like `Trainee`, but its fit needs labels."""
+
+    def fit(self, X, y):
+        super().fit(X, np.asarray(y))
+        self.classes_ = np.unique(y)
+        return self
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+@pytest.mark.parametrize("wrap", [lambda e: e, lambda e: make_pipeline(identity_of_flat(), e)])
+def test_untrained_networks_that_need_labels_get_the_classes_alone(data, wrap):
+    X, y, *_ = data
+    frozen = FrozenEstimator(wrap(LabelTrainee(random_state=3)).fit(X, y))
+    LOG.clear()
+    result = quick(frozen, data, baselines=("untrained",))
+    ((_, epochs, seed, n, (labels,)),) = LOG
+    assert (epochs, seed, n) == (0, 3, 300)
+    assert np.array_equal(labels, np.arange(300) % 4)  # and not y
+    assert result.representations == ["trained", "untrained"]
+    assert result.fit_rows == {"trained": None, "untrained": 300}
+
+
+def test_the_untrained_twin_of_a_supervised_network(data, small):
+    X, y, *_ = data
+    network = small(SupervisedFeatures)
+    result = quick(FrozenEstimator(network.fit(X, y)), data, baselines=("untrained",))
+    assert result.representations == ["trained", "untrained"]
+    trained, twin = (row["mean"] for row in result.summary())
+    assert trained != twin
+
+
+class Shifting(TransformerMixin, BaseEstimator):
+    """Learns a little from what it transforms."""
+
+    def __init__(self, where="weights_"):
+        self.where = where
+
+    def fit(self, X, y=None):
+        self.weights_ = np.zeros(64)
+        self.module_ = torch.nn.Sequential(torch.nn.BatchNorm1d(64))
+        self.deep_ = {"of": [SimpleNamespace(array=np.zeros(2))]}
+        self.n_calls_ = 0
+        return self
+
+    def transform(self, X):
+        self.n_calls_ += 1  # a counter is no weight
+        if self.where == "weights_":
+            self.weights_[5] += 1e-6
+        elif self.where == "module_":
+            self.module_[0].running_mean[2] += 1
+        elif self.where == "deep_":
+            self.deep_["of"][0].array[1] = self.n_calls_
+        elif self.where == "new":
+            self.new_ = np.ones(1)
+        return X.reshape(len(X), -1)
+
+
+@pytest.mark.parametrize("within", [lambda e: e, make_pipeline])
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [("weights_", "weights_"), ("module_", "running_mean"), ("deep_", "deep_.of.0.array"),
+     ("new", "new_")],
+)  # fmt: skip
+def test_a_frozen_extractor_that_changes_is_caught(data, where, place, within):
+    frozen = FrozenEstimator(within(Shifting(where).fit(data[0])))
+    with pytest.raises(ValueError, match=rf"'trained'\] is frozen, but .*{place} changed"):
+        quick(frozen, data)
+    with pytest.warns(UserWarning, match="changed during the probe"):
+        result = quick(FrozenEstimator(Shifting(where).fit(data[0])), data, on_leak="warn")
+    kept = result.to_dict()["digests"]["trained"]
+    assert kept["before"] != kept["after"]
+
+
+def test_digests_prove_that_a_frozen_extractor_did_not_change(data, small):
+    extractors = {
+        "still": FrozenEstimator(Shifting("none").fit(data[0])),
+        "gan": FrozenEstimator(small(n_epochs=1).fit(data[0])),
+        "fitted here": Trainee(),
+    }
+    result = quick(extractors, data, baselines=("raw", "untrained"))
+    assert list(result.digests) == ["still", "gan"]
+    for kept in result.to_dict()["digests"].values():
+        assert kept["before"] == kept["after"]
+        assert len(kept["before"]) == 32
+    again = quick(extractors, data)
+    assert again.digests == result.digests
+    with torch.no_grad():
+        next(extractors["gan"].estimator.discriminator_.parameters()).view(-1)[0] += 1e-3
+    assert quick(extractors, data).digests["gan"] != result.digests["gan"]
+
+
+def test_digests_reach_what_has_no_attributes(data):
+    forest = RandomForestClassifier(2, random_state=0).fit(*flat(data)[:2])
+    assert sum("tree_" in place for place in digests(forest)) >= 2
+    other = RandomForestClassifier(2, random_state=1).fit(*flat(data)[:2])
+    assert digests(forest) != digests(other)
+    loop = SimpleNamespace(a=np.zeros(2))
+    loop.itself = loop
+    assert list(digests(loop)) == ["a"]
 
 
 class Drawer:
