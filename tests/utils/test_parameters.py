@@ -4,9 +4,11 @@ import inspect
 import pickle
 
 import pytest
+import sklearn
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import estimator_html_repr
+from sklearn.utils.fixes import parse_version
 
 from skgan import BiGANEncoder, DCGANDiscriminatorFeatures, MGANExtractor
 from skgan.base import BaseGAN
@@ -167,7 +169,9 @@ def test_every_method_shows_its_whole_list(cls):
         assert vars(other).keys() == vars(cls()).keys()
     assert list(ParameterGrid({"lr": [1, 2]})) == [{"lr": 1}, {"lr": 2}]
     html = estimator_html_repr(changed)
-    assert "checkpoint_every" in html and cls.__name__ in html
+    assert cls.__name__ in html
+    if parse_version(sklearn.__version__) >= parse_version("1.7"):  # before, only what was changed
+        assert "checkpoint_every" in html
 
 
 @pytest.mark.parametrize("cls", METHODS)
