@@ -125,9 +125,14 @@ class Branch(nn.Module):
             # The recipe as it was before there were other heads.
             del self.recipe["kind"], self.recipe["n_hidden"]
         self.n_shared = n_shared
-        self.net = FAMILIES[family](**arguments, n_outputs=n_outputs)
+        norm = arguments.get("norm", "none")
+        # Spectral norm is slow to make: not for a network of which nothing but the head is kept.
+        plain = arguments | ({"norm": "none"} if norm == "spectral" else {})
+        self.net = FAMILIES[family](**plain, n_outputs=n_outputs)
+        if norm == "spectral" and len(self.net.blocks) > n_shared:
+            self.net = FAMILIES[family](**arguments, n_outputs=n_outputs)
         width: Any = self.net.head.in_features
-        self.net.head = head.on(width, arguments.get("norm", "none"))
+        self.net.head = head.on(width, norm)
         shared: Any = self.net.blocks[:n_shared]
         self.norms = nn.ModuleList([] if share_bn else [block.norm for block in shared])
         self.net.blocks = self.net.blocks[n_shared:]
