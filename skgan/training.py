@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,11 @@ from .engine import batchnorm, checkpoint, processes, reporting, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, interrupts, split_rows, train
 from .engine.players import Players
-from .nn import joined
+from .nn import joined, layers_from_data, start_from_data
 from .utils.seeds import global_state_from, stream
+
+# Samples that layers may take their first weights from, and values in all.
+MOST_SAMPLES, MOST_VALUES = 512, 2**24
 
 
 class Training:
@@ -52,6 +56,11 @@ class Training:
         self.arithmetic = runtime.arithmetic(self.precision, self.device, nets.values())
         # Raises for layers that the networks do not have.
         self.features = estimator._extractor(SimpleNamespace(**joined(nets)))
+        self.history: list[dict[str, float]] = []
+        self.held_out: Subset | None = None
+        if state is None:
+            self._hold_out(source, validation_fraction)
+            self._start_from_data(nets)
         if processes.rank():
             # Equal weights, noise of its own.
             rng = stream(self.seed, f"process {processes.rank()}")
@@ -62,16 +71,27 @@ class Training:
             ema_decay=estimator.ema_decay,
             rng=rng,
         )
-        self.history: list[dict[str, float]] = []
         # From how many samples an earlier fit measured its batch-norm statistics.
         self.rows_before: int | None = getattr(estimator, "_n_rows_measured", None)
         if state is not None:
             self.seed = checkpoint.put_back(self.players, self.history, state)
-        self.held_out: Subset | None = None
-        if validation_fraction:
             self._hold_out(source, validation_fraction)
 
+    def _start_from_data(self, nets: dict[str, nn.Module]) -> None:
+        """Set the first weights of layers that take them from samples, on the CPU."""
+        if not layers_from_data(nets.values()):
+            return
+        e, rng = self.estimator, stream(self.seed, "weights from data")
+        most = max(2, min(MOST_SAMPLES, MOST_VALUES // math.prod(self.source.format.shape)))
+        rows = torch.randperm(len(self.source), generator=rng)[:most].sort()[0]
+        (x,) = self.source.batches([rows.numpy()])
+        whole = SimpleNamespace(**joined(nets))
+        with self._noise_of_layers():
+            start_from_data(nets.values(), lambda: e._refresh(whole, x, e._draw(len(x), rng)), rng)
+
     def _hold_out(self, source: ArraySource, fraction: float) -> None:
+        if not fraction:
+            return
         n = len(source)
         n_held = max(2, round(fraction * n))
         if n - n_held < 2:

@@ -3,6 +3,7 @@
 from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .extractors import EncoderFeatures, PooledTaps
+from .init import layers_from_data, start_from_data
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .specs import DCGANSpec, MLPSpec
@@ -28,5 +29,7 @@ __all__ = [
     "build_heads",
     "build_network",
     "joined",
+    "layers_from_data",
+    "start_from_data",
     "with_trunk",
 ]

@@ -64,6 +64,18 @@ class Block(nn.Module):
         return {"conv": conv, "norm": norm, "activation": self.activation(norm.clone())}
 
 
+class FromData(nn.Module):
+    """A layer that takes its first weights from the samples that reach it. Abstract."""
+
+    def start(self) -> None:
+        """Set all weights to what they are before there are samples."""
+        raise NotImplementedError
+
+    def start_from(self, x: Tensor, rng: torch.Generator) -> None:
+        """Set the weights by the layer's input x (n, ...)."""
+        raise NotImplementedError
+
+
 class Trunk(nn.Module):
     """A sequence of blocks, then a linear head on the last of them: x -> (n, k).
 

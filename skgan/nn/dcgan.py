@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .blocks import Critic, Encoder, OneOfSeveral, Trunk, add_map, make_block, map_of_z, recorded
+from .patches import patch_block
 
 FUSION_GRID = 4  # several layers that one head reads are pooled to 4x4, as in MARTA GAN
 
@@ -34,7 +35,7 @@ def _margins(h: int, w: int, strides: tuple[int, ...]) -> tuple[int, int, int, i
 
 def _grow(
     net, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
-    latent_dim=None, feature_dim=None,
+    latent_dim=None, feature_dim=None, first_layer="learnt",
 ) -> int:  # fmt: skip
     """Build the blocks of a trunk on images, and return how many values its head reads."""
     net.head_layers = head_layers
@@ -46,7 +47,13 @@ def _grow(
         # DCGAN's code has no biases; without batch norm, which has shifts, layers need them.
         padding = (kernel_size - 1) // 2
         conv = nn.Conv2d(c, c_out, kernel_size, stride, padding, bias=norm != "batch")
-        block = make_block(conv, c_out, norm, first=i == 0, affine=bn_affine, latent_dim=latent_dim)
+        if i == 0 and first_layer != "learnt":
+            block = patch_block(image_shape, c_out, stride, trained=first_layer != "patches")
+        else:
+            first = i == 0
+            block = make_block(
+                conv, c_out, norm, first=first, affine=bn_affine, latent_dim=latent_dim
+            )
         net.blocks.append(block)
         sides = sides[0] // stride, sides[1] // stride
         cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
@@ -96,17 +103,20 @@ class DCGANDiscriminator(_OnImages, Critic):
         Outputs of a last linear layer on the whole deepest feature maps, which the head reads.
     n_outputs : int or None
         Outputs of a classifier's head; None for a critic, which has a single logit.
+    first_layer : {"learnt", "patches", "trained_patches"}
+        Whether the first block is a convolution, or whitened patches (see `nn.patches`), fixed or
+        trained on.
     """
 
     @recorded
     def __init__(
         self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
-        bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None,
+        bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None, first_layer="learnt",
     ):  # fmt: skip
         super().__init__()
         width = _grow(
             self, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
-            latent_dim, feature_dim,
+            latent_dim, feature_dim, first_layer,
         )  # fmt: skip
         self.set_head(width, n_outputs, norm)
 
@@ -117,19 +127,20 @@ class DCGANEncoder(_OnImages, Encoder):
     Parameters
     ----------
     n_outputs : int
-    image_shape, channels, strides, kernel_size, head_layers, bn_affine
+    image_shape, channels, strides, kernel_size, head_layers, bn_affine, first_layer
         As for the discriminator.
     """
 
     @recorded
     def __init__(
         self, n_outputs, image_shape, channels, strides, kernel_size=4, head_layers=1,
-        bn_affine=True,
+        bn_affine=True, first_layer="learnt",
     ):  # fmt: skip
         super().__init__()
         width = _grow(
-            self, image_shape, channels, strides, kernel_size, "batch", head_layers, bn_affine
-        )
+            self, image_shape, channels, strides, kernel_size, "batch", head_layers, bn_affine,
+            first_layer=first_layer,
+        )  # fmt: skip
         self.head = nn.Linear(width, n_outputs)
 
 

@@ -1,12 +1,12 @@
 """Building and initialising networks without touching PyTorch's global random state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
-from .blocks import Trunk
+from .blocks import FromData, Trunk
 
 
 def build_seeded(make: Callable[[], nn.Module], rng: torch.Generator) -> nn.Module:
@@ -37,7 +37,40 @@ def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
                 nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
                 module.bias.zero_()
             module.reset_running_stats()
+        elif isinstance(module, FromData):
+            module.start()
     return net
+
+
+def layers_from_data(nets: Iterable[nn.Module]) -> list[FromData]:
+    """The layers that take their first weights from samples."""
+    return [m for net in nets for m in net.modules() if isinstance(m, FromData)]
+
+
+@torch.no_grad()
+def start_from_data(
+    nets: Iterable[nn.Module], run: Callable[[], object], rng: torch.Generator
+) -> None:
+    """Initialise those layers by their first input while `run` passes samples through them."""
+    nets = list(nets)
+    started = set()
+
+    def start(layer: Any, inputs: tuple[Any, ...]) -> None:
+        if layer not in started:
+            started.add(layer)
+            layer.start_from(inputs[0], rng)
+
+    hooks = [layer.register_forward_pre_hook(start) for layer in layers_from_data(nets)]
+    modes = [net.training for net in nets]
+    try:
+        for net in nets:
+            net.eval()
+        run()
+    finally:
+        for net, mode in zip(nets, modes, strict=True):
+            net.train(mode)
+        for hook in hooks:
+            hook.remove()
 
 
 @torch.no_grad()

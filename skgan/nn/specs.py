@@ -69,6 +69,12 @@ class DCGANSpec(_Spec):
     head_layers : int
         How many of the last blocks the head of a discriminator, classifier or encoder reads; more
         than one are max-pooled to 4x4 and joined (MARTA GAN).
+    first_layer : {"learnt", "patches", "trained_patches"}
+        The first block of discriminators, classifiers and encoders. "patches" are whitened patches
+        of up to 512 training images, 6x6 pixels (less in small images), which see windows that are
+        normalised to equal contrast, at the block's stride; two channels for each, of the responses
+        above 0.25 and below -0.25 (Coates and Ng 2011). They stay as they are in training;
+        "trained_patches" are trained on. Neither has batch or spectral norm.
     z_std : float
         Standard deviation of the initial weights of linear maps of z that are added to a layer; all
         other weights have 0.02. BiGAN's released code has 0.02 k^2 for kernels of k x k, with which
@@ -81,6 +87,7 @@ class DCGANSpec(_Spec):
     channels: tuple[int, ...] | None = None
     strides: tuple[int, ...] | None = None
     head_layers: int = 1
+    first_layer: str = "learnt"
     z_std: float = 0.02
 
     family: ClassVar[str] = "dcgan"
@@ -121,6 +128,12 @@ class DCGANSpec(_Spec):
                 "5."
             )
         check_number("head_layers", self.head_layers, low=1, high=len(channels), integer=True)
+        check_choice("first_layer", self.first_layer, ("learnt", "patches", "trained_patches"))
+        if self.first_layer != "learnt" and channels[0] % 2:
+            raise ValueError(
+                f"first_layer={self.first_layer!r} has two channels a patch, but the first block "
+                f"has {channels[0]} channels: use an even number for width, or for channels."
+            )
         check_number("z_std", self.z_std, low=0)
         _check_feature_dim(self.feature_dim, self.head_layers)
         for name in ("bn_affine", "z_injection"):
@@ -146,7 +159,7 @@ class DCGANSpec(_Spec):
     def _critic(self, input_shape, norm) -> dict[str, Any]:
         return self._layout(input_shape) | {
             "image_shape": tuple(input_shape), "norm": norm, "head_layers": self.head_layers,
-            "feature_dim": self.feature_dim,
+            "feature_dim": self.feature_dim, "first_layer": self.first_layer,
         }  # fmt: skip
 
     def _with_z_std(self, net: nn.Module) -> nn.Module:
@@ -157,7 +170,8 @@ class DCGANSpec(_Spec):
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         layout = self._layout(input_shape)
-        return DCGANEncoder(n_outputs, input_shape, **layout, head_layers=self.head_layers)
+        layout |= {"head_layers": self.head_layers, "first_layer": self.first_layer}
+        return DCGANEncoder(n_outputs, input_shape, **layout)
 
 
 @parameters

@@ -25,15 +25,21 @@ from ..data.arrays import ArraySource
 from ..utils.checks import check_number
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.parameters import parameters
+from ..utils.whitening import (
+    N_PATCHES,
+    N_VALUES,
+    normalised,
+    normalised_patches,
+    random_windows,
+    usual_patch,
+    whitened_filters,
+)
 from .reading import ReadsSamples
 
 N_IMAGES = 4096  # at most so many samples are read in `fit`
-N_PATCHES = 100_000  # at most so many patches are whitened
-N_VALUES = 2**24  # ... of so many values in all
 READ_VALUES = 2**24  # values of samples that are read at a time in `fit`
 MAP_VALUES = 2**21  # values of windows and responses that are in memory at a time in `transform`
-USUAL_SIDE, USUAL_PATCH = 32, 6  # pixels
-FLOOR = 0.05  # contrast that counts as noise, as a share of that of the patches in `fit`
+USUAL_SIDE = 32  # pixels
 
 
 @parameters
@@ -249,8 +255,7 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         side = min(image_shape[1:])
         if self.patch_size == "auto":
             block = max(1, side // USUAL_SIDE)
-            patch = max(3, int(USUAL_PATCH * (side // block) / USUAL_SIDE + 0.75))
-            return block, patch
+            return block, usual_patch(side // block)
         size = int(self.patch_size)
         # A single value less its mean is 0.
         if size > side or size * size * image_shape[0] < 2:
@@ -298,27 +303,12 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         per_image = -(-2 * wanted // len(chosen))
         size = max(1, READ_VALUES // int(np.prod(self.input_shape_)))
         batches = [chosen[i : i + size] for i in range(0, len(chosen), size)]
-        drawn = [self._windows_of(x, per_image, rng) for x in source.batches(batches)]
-        patches = torch.cat(drawn)
-        norms = patches.norm(dim=1)
-        self._floor = FLOOR * float(norms.double().square().mean().sqrt())
-        kept = torch.nonzero(norms > self._floor).flatten()
-        if len(kept) == 0:  # constant images: no filter responds to anything
-            return patches.new_zeros(1, d)
-        kept = kept[torch.randperm(len(kept), generator=rng)[:wanted]]
-        return _normalised(patches[kept].T[None], self._floor)[0].T
-
-    def _windows_of(self, x: Tensor, n: int, rng: torch.Generator) -> Tensor:
-        """n windows (n, d) at random places of every image, less their means."""
-        x = self._prepared(x)
-        p = self.patch_size_
-        y0 = torch.randint(x.shape[2] - p + 1, (len(x), n, 1, 1), generator=rng)
-        x0 = torch.randint(x.shape[3] - p + 1, (len(x), n, 1, 1), generator=rng)
-        y, x_ = y0 + torch.arange(p)[:, None], x0 + torch.arange(p)
-        image = torch.arange(len(x))[:, None, None, None]
-        windows = x.permute(0, 2, 3, 1)[image, y, x_]  # (images, n, p, p, c)
-        windows = windows.permute(0, 1, 4, 2, 3).reshape(len(x) * n, -1)
-        return windows - windows.mean(dim=1, keepdim=True)
+        drawn = [
+            random_windows(self._prepared(x), self.patch_size_, per_image, rng)
+            for x in source.batches(batches)
+        ]
+        patches, self._floor = normalised_patches(torch.cat(drawn), wanted, rng)
+        return patches
 
     # ---------------------------------------------------------------- responses
 
@@ -344,18 +334,11 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         step = max(1, MAP_VALUES // (len(x) * len(filters)))
         pooled: Any = 0
         for some, weights in zip(windows.split(step, dim=2), cells.split(step), strict=True):
-            r = filters @ _normalised(some, self._floor)
+            r = filters @ normalised(some, self._floor)
             above = F.relu(r - self.threshold) @ weights
             below = F.relu(r.neg_().sub_(self.threshold)) @ weights
             pooled = pooled + torch.cat([above, below], dim=1)
         return pooled.flatten(1)
-
-
-def _normalised(windows: Tensor, floor: float) -> Tensor:
-    """Windows (n, d, m), each less its mean and divided by its norm, with the floor in it."""
-    centred = windows - windows.mean(dim=1, keepdim=True)
-    norms = (centred.square().sum(dim=1, keepdim=True) + floor**2).sqrt_()
-    return centred.div_(norms.clamp_(min=torch.finfo(norms.dtype).tiny))
 
 
 def _cells(windows: tuple[int, int], grid: tuple[int, int]) -> Tensor:
@@ -365,35 +348,3 @@ def _cells(windows: tuple[int, int], grid: tuple[int, int]) -> Tensor:
         for n, m in zip(windows, grid, strict=True)
     ]
     return torch.kron(*sides)
-
-
-def whitener(patches: Tensor, whitening: float) -> tuple[Tensor, Tensor]:
-    """(basis, gains) of ZCA whitening: within the patches' span it is basis.T @ (gains * basis).
-
-    The basis (rank, d) has the eigenvectors of the second moments of the patches (m, d), the gains
-    are 1 / sqrt(eigenvalue + whitening * mean eigenvalue). Of the d x d moments and the m x m
-    products, the smaller are decomposed.
-    """
-    m, d = patches.shape
-    P = patches.double() if m * min(m, d) < N_VALUES else patches
-    values, vectors = torch.linalg.eigh((P.T @ P if d <= m else P @ P.T) / m)
-    values = values.clamp(min=0)
-    mean = values.sum() / d
-    kept = values > 1e-6 * values.sum()
-    values, vectors = values[kept], vectors[:, kept]
-    basis = vectors.T if d <= m else (vectors.T @ P) / (m * values[:, None]).sqrt()
-    return basis, 1 / (values + whitening * mean).sqrt()
-
-
-def whitened_filters(patches: Tensor, n: int, whitening: float, rng: torch.Generator) -> Tensor:
-    """n of the patches (m, d) as filters (n, d): whitened, of norm 1, and whitened once more.
-
-    The second time it is the windows' own whitening, folded into the filters. Patches are drawn
-    without replacement as far as there are enough.
-    """
-    rounds = [torch.randperm(len(patches), generator=rng) for _ in range(-(-n // len(patches)))]
-    chosen = patches[torch.cat(rounds)[:n]]
-    basis, gains = whitener(patches, whitening)
-    codes = chosen.to(basis.dtype) @ basis.T * gains
-    codes = codes / codes.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return (codes * gains @ basis).float().contiguous()

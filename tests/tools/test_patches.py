@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from skgan import LazyImages
 from skgan.tools import RandomPatchFeatures
-from skgan.tools.patches import FLOOR, N_IMAGES, whitened_filters, whitener
+from skgan.tools.patches import N_IMAGES
+from skgan.utils.whitening import FLOOR, whitened_filters, whitener
 
 
 @pytest.fixture(scope="module")
