@@ -8,9 +8,10 @@ A step adds it as one term, `self._added(D, batch, real, generated)`. It holds
 All that the critics see in training may be augmented, by the wrapper `Seen` around each of them.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -89,6 +90,38 @@ class CriticParameters(Checked):
     input_shape_: ClassVar[Any]  # of BaseGAN
     # The networks that see samples on the discriminator's behalf.
     _critics: ClassVar[tuple[str, ...]] = ("discriminator",)
+    # Parameters by the name of the preset, for `from_preset`.
+    _presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @classmethod
+    def from_preset(cls, name: str = "best", **overrides: Any) -> Self:
+        """An estimator with parameters that were chosen by a study, for images.
+
+        The constructor's own defaults are those of the paper. Presets are plain parameters: what
+        `get_params` returns says all of it, and all of it can be changed.
+
+        Parameters
+        ----------
+        name : str
+            "best" has what won in `examples/papers/stabilisers.py` on images of digits and of
+            clothes. A class may have more; the message about an unknown name lists them.
+        **overrides : dict
+            Parameters of the constructor, which replace those of the preset.
+
+        Returns
+        -------
+        estimator
+            Not fitted.
+
+        Raises
+        ------
+        ValueError
+            For a name that is no preset of this class.
+        TypeError
+            For overrides that are no parameters of this class.
+        """
+        check_choice("name", name, tuple(cls._presets))
+        return cls(**(copy.deepcopy(dict(cls._presets[name])) | overrides))
 
     def _check(self) -> None:
         check_choice("norm", self.norm, ("batch", "none", "spectral"))

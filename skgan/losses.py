@@ -209,5 +209,5 @@ def contrast_generated(a: Tensor, b: Tensor, fake: Tensor, *, temperature: float
     """
     n = len(fake)
     log_p = _log_share(fake, torch.cat([a, b, fake]), temperature, same=2 * len(a))[:, -n:]
-    off_diagonal = log_p.sum() - log_p.diagonal().sum()
-    return -off_diagonal / (n * max(n - 1, 1))
+    itself = torch.eye(n, dtype=torch.bool, device=log_p.device)
+    return -log_p.masked_fill(itself, 0).sum() / (n * max(n - 1, 1))

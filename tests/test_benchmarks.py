@@ -17,7 +17,7 @@ def bench(monkeypatch):
 
     monkeypatch.setitem(bench.NETWORKS, "tiny", ((8, 16), 16, 1, 8, 2))
     yield bench
-    for name in ("bench", "plain", "timing"):
+    for name in ("bench", "plain", "contrast", "timing"):
         sys.modules.pop(name)
 
 
@@ -32,6 +32,31 @@ def test_peers_train_networks_of_the_same_size(bench, name):
     gan = bench.estimator(channels, batch_size, n_epochs=0).fit(bench.images(4, side, colours))
     assert sizes(G) == sizes(gan.generator_)
     assert sizes(D) == sizes(gan.discriminator_)
+
+
+def test_the_contrastive_peers_are_of_the_same_size(bench):
+    from skgan import ContrastiveDiscriminatorFeatures, DCGANSpec
+
+    channels, side, colours, _, _ = bench.NETWORKS["tiny"]
+    spec = DCGANSpec(channels=channels)
+    gan = ContrastiveDiscriminatorFeatures(
+        discriminator=spec, generator=spec, norm="batch", latent_dim=bench.plain.LATENT, n_epochs=0
+    ).fit(bench.images(4, side, colours))
+    G, D = bench.contrast.networks(channels, colours, side // 2 ** len(channels))
+    assert sizes(G) == sizes(gan.generator_)
+    assert sizes(D) == sum(map(sizes, gan._kept_nets().values())) - sizes(gan.generator_)
+
+
+def test_the_contrastive_peer_computes_the_same_losses(bench):
+    """The losses of the script are those of skgan, on the same projections."""
+    import torch
+
+    from skgan.losses import contrast_generated, nt_xent
+
+    a, b, c = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0))
+    ours = nt_xent(a, b, temperature=0.1), contrast_generated(a, b, c, temperature=0.1)
+    theirs = bench.contrast.simclr(a, b, 0.1), bench.contrast.supervised(a, b, c, 0.1)
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_the_dense_peers_are_of_the_same_size(bench):
@@ -65,7 +90,7 @@ def test_the_arithmetic_of_a_step_is_counted_right(bench):
 
 
 def test_every_job_gives_its_figures(bench, capsys):
-    for job in (bench.train, bench.extract, bench.rates):
+    for job in (bench.train, bench.extract, bench.rates, bench.contrastive, bench.augmented):
         figures = job("tiny", 1)
         bench.report("train-tiny", figures)
         assert all(np.isfinite(v).all() for v in figures.values() if isinstance(v, list))

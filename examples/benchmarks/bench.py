@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+import contrast
 import numpy as np
 import plain
 import torch
@@ -27,7 +28,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from timing import interleave, machine, peak_memory, ratios, resident, show
 
-from skgan import BiGANEncoder, DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
+from skgan import (
+    BiGANEncoder,
+    ContrastiveDiscriminatorFeatures,
+    DCGANDiscriminatorFeatures,
+    DCGANSpec,
+    MLPSpec,
+)
 
 # name: channels of D's blocks, side and colours of the images, batch size, steps a run
 NETWORKS = {
@@ -77,6 +84,44 @@ def train(name, rounds):
     if has_bfloat16():
         candidates["autocast"] = lambda: peer(plain.in_memory, autocast=True)
     return interleave(candidates, rounds) | {"precision": precision}
+
+
+def contrastive(name, rounds):
+    """A contrastive discriminator, beside the same in stock PyTorch."""
+    channels, side, colours, batch_size, n_steps = NETWORKS[name]
+    X = images(n_steps * batch_size, side, colours)
+
+    def peer(**settings):
+        torch.manual_seed(0)
+        G, D = contrast.networks(channels, colours, side // 2 ** len(channels))
+        return contrast.train(G, D, plain.in_memory(X, batch_size), len(X), **settings)
+
+    def ours(**settings):
+        spec = DCGANSpec(channels=channels)
+        gan = ContrastiveDiscriminatorFeatures(
+            discriminator=spec, generator=spec, latent="normal", latent_dim=plain.LATENT,
+            norm="batch", augment="digits", batch_size=batch_size, n_epochs=1, random_state=0,
+            device="cpu", **settings,
+        ).fit(X)  # fmt: skip
+        return gan.history_[0]["images_per_second"]
+
+    candidates = {"plain": peer, "skgan": ours, "skgan float32": lambda: ours(precision="float32")}
+    if has_bfloat16():
+        candidates["autocast"] = lambda: peer(autocast=True)
+    return interleave(candidates, rounds)
+
+
+def augmented(name, rounds):
+    """Steps of a DCGAN with and without the random changes of what its discriminator sees."""
+    channels, side, colours, batch_size, n_steps = NETWORKS[name]
+    X = images(n_steps * batch_size, side, colours)
+
+    def speed(augment):
+        gan = estimator(channels, batch_size, augment=augment).fit(X)
+        return gan.history_[0]["images_per_second"]
+
+    policies = {"none": None, "digits": "digits", "photographs": "photographs"}
+    return interleave({k: lambda a=a: speed(a) for k, a in policies.items()}, rounds)
 
 
 def extract(name, rounds):
@@ -216,6 +261,8 @@ def share_of_rate(training, rates_):
 
 JOBS = {
     **{f"train-{n}": lambda r, n=n: train(n, r) for n in NETWORKS},
+    **{f"contrast-{n}": lambda r, n=n: contrastive(n, r) for n in NETWORKS},
+    **{f"augment-{n}": lambda r, n=n: augmented(n, r) for n in NETWORKS},
     **{f"extract-{n}": lambda r, n=n: extract(n, r) for n in NETWORKS},
     "mlp": mlp,
     "search": search,

@@ -19,7 +19,7 @@ _MARTA: dict[str, Any] = {"channels": (16, 32, 64, 128, 256, 512)}
 
 # The specs of every kind by name. faces64, imagenet32 and svhn32 are the networks of DCGAN's
 # released code (latent_dim 100, 256 and 100), and marta256 those of MARTA GAN, whose G has smaller
-# kernels than its D. bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2;
+# kernels than its D. patches stands on whitened patches of the images. bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2;
 # latent_dim 50), and mao32 those of Mao et al. 2019, table 1 (latent_dim 128).
 NAMED_SPECS: dict[str, dict[str, Any]] = {
     "dcgan": dict.fromkeys(KINDS, DCGANSpec()),
@@ -32,6 +32,8 @@ NAMED_SPECS: dict[str, dict[str, Any]] = {
     "marta256": dict.fromkeys(KINDS, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
     | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
     "mao32": dict.fromkeys(KINDS, DCGANSpec(128, n_blocks=3, feature_dim=128)),
+    "patches": dict.fromkeys(KINDS, DCGANSpec(64, first_layer="patches"))
+    | {"generator": DCGANSpec()},
     "bigan784": dict.fromkeys(KINDS, MLPSpec(
         1024, bn_affine=False, z_injection=True, bias=False, unit_range=True, bn_eps=1e-8,
     )),

