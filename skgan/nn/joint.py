@@ -31,7 +31,7 @@ class UnaryDiscriminator(nn.Module):
     @recorded
     def __init__(self, family, arguments, latent_dim, width):
         super().__init__()
-        same = ("norm", "bn_affine", "bn_eps", "bias")
+        same = ("norm", "bn_affine", "bn_eps", "bias", "activation")
         dense = {k: arguments[k] for k in same if k in arguments}
         self.x_critic = FAMILIES[family](**arguments)
         self.z_critic = MLPDiscriminator((latent_dim,), (width,), **dense)
