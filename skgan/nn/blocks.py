@@ -137,14 +137,16 @@ class Trunk(nn.Module):
 class Critic(Trunk):
     """A trunk whose head has no bias: x -> logit (n,), or (x, z) -> logit (n,). Abstract.
 
-    With `n_outputs` it is a classifier: x -> class scores (n, n_outputs).
+    With `n_outputs` it is a classifier: x -> class scores (n, n_outputs). It may have auxiliary
+    heads (`nn.auxiliary`) by the names of their tasks.
     """
 
     n_outputs: int | None
+    auxiliary: nn.ModuleDict
 
     def set_head(self, width: int, n_outputs: int | None, norm: str) -> None:
         """Make the head: a linear layer on the `width` values that `fuse` returns."""
-        self.n_outputs = n_outputs
+        self.n_outputs, self.auxiliary = n_outputs, nn.ModuleDict()
         self.head = maybe_spectral(nn.Linear(width, n_outputs or 1, bias=False), norm)
 
     def judge(self, features: Tensor) -> Tensor:
@@ -154,6 +156,11 @@ class Critic(Trunk):
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         return self.judge(self.features(x, z))
+
+    def auxiliary_output(self, task: str, x: Tensor) -> Any:
+        """What an auxiliary head gives for samples x."""
+        maps = self.taps(x)
+        return self.auxiliary[task](maps, self.fuse(maps))
 
 
 class Encoder(Trunk):
