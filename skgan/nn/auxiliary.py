@@ -48,10 +48,15 @@ class Projection(nn.Module):
 
     def __init__(self, layer: type[nn.Module], n_inputs: int, n_outputs: int, norm: str):
         super().__init__()
-        size = (1,) if layer is nn.Conv2d else ()  # of the kernel
-        self.hidden = maybe_spectral(layer(n_inputs, n_inputs, *size), norm)
-        self.out = maybe_spectral(layer(n_inputs, n_outputs, *size), norm)
-        self.skip = maybe_spectral(layer(n_inputs, n_outputs, *size), norm)
+
+        def linear(n: int) -> nn.Module:
+            made = layer(n_inputs, n, 1) if layer is nn.Conv2d else layer(n_inputs, n)
+            # The scale of Xavier's initialisation, as in the released code: with N(0, 0.02) the
+            # products of projections begin near 0, and their gradients with them.
+            made.init_std = (2 / (n_inputs + n)) ** 0.5
+            return maybe_spectral(made, norm)
+
+        self.hidden, self.out, self.skip = linear(n_inputs), linear(n_outputs), linear(n_outputs)
 
     def forward(self, a: Tensor) -> Tensor:
         return self.out(torch.relu(self.hidden(a))) + self.skip(a)
@@ -102,7 +107,9 @@ def obstacle(net: nn.Module, task: str) -> str:
     if len(shape) != 3:
         return f"is for images, but X is a table of {shape[0]} columns: set image_shape"
     if task == "rotation" and shape[1] != shape[2]:
-        return f"turns images by 90 degrees, but these are {shape[1]}x{shape[2]}: make them square"
+        return (
+            f"rotates images by 90 degrees, but these are {shape[1]}x{shape[2]}: make them square"
+        )
     if task == "infomax" and len(_channels(arguments)) < 2:
         return (
             "needs a discriminator with feature maps in the layer before its last: use a "
