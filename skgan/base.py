@@ -85,6 +85,10 @@ class BaseGAN(
     def _build(self, shape: tuple[int, ...], rng: torch.Generator) -> dict[str, nn.Module]:
         """The networks by role, for samples of the given shape; initialised from `rng`."""
 
+    def _completed(self, nets: dict[str, nn.Module], rng: torch.Generator) -> dict[str, nn.Module]:
+        """The networks of `_build`, with what parameters of all methods add to them."""
+        return nets
+
     @abstractmethod
     def _step(self, nets: Any, batch: Any, update: Callable[..., None]) -> None:
         """Play one minibatch; networks move through `update` only.

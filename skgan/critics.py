@@ -3,7 +3,11 @@
 A step adds it as one term, `self._added(D, batch, real, generated)`. It holds
 
 - R1, the zero-centred gradient penalty on real samples (`r1_weight`, `r1_every`);
+- the losses of auxiliary heads on real samples (`rotation_weight`, `infomax_weight`);
 - what the method itself adds, such as the gradient penalty of its loss (`_own_terms`).
+
+`self._added_to_generator(D, batch, fake)` is the counterpart for G: the losses of the same heads on
+generated samples. The heads are parts of the discriminator (`nn.auxiliary`) and move with it.
 
 All that the critics see in training may be augmented, by the wrapper `Seen` around each of them.
 """
@@ -14,10 +18,12 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .engine.losses import Terms
 from .engine.runtime import full_precision
+from .losses import cross_entropy, local_infomax
+from .nn import add_heads, obstacle, turned
 from .nn.augment import augmented, policy_of
 from .parameters import Checked
 from .penalties import Inputs, zero_centred_penalty
@@ -36,8 +42,25 @@ class Seen:
     def __call__(self, x: Tensor, *others: Any) -> Any:
         return self._critic(self._augment(x), *others)
 
+    def auxiliary_output(self, task: str, x: Tensor) -> Any:
+        return self._critic.auxiliary_output(task, self._augment(x))
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._critic, name)
+
+
+def rotation_loss(D: Any, x: Tensor) -> Tensor:
+    """-E log p(k | x turned by k quarters), by D's head for it."""
+    x, k = turned(x)
+    return cross_entropy(D.auxiliary_output("rotation", x), k)
+
+
+def infomax_loss(D: Any, x: Tensor) -> Tensor:
+    """The contrastive loss of local and global features of x, by D's head for it."""
+    return local_infomax(*D.auxiliary_output("infomax", x))
+
+
+TASKS = {"rotation": rotation_loss, "infomax": infomax_loss}
 
 
 @parameters
@@ -65,6 +88,23 @@ class CriticParameters(Checked):
         "auto" takes the first for images of one channel; or a callable that maps samples
         (n, c, h, w) in [-1, 1] to the same, by differentiable operations (Zhao et al. 2020, arXiv
         2006.10738).
+    rotation_weight : float
+        Weight beta of a rotation loss in D's loss: a second head of D tells by which of 0, 90, 180
+        and 270 degrees real images were rotated. Every fourth image of a minibatch is used, in all
+        four rotations; D's other losses see upright images only (SSGAN; Chen et al. 2019, arXiv
+        1811.11212, sec. 3.1: 1). Images have to be square. Some look the same or like another class
+        when they are rotated, such as the digits 0, 1 and 8, and 6 and 9. 0: there is no such head.
+    generator_rotation_weight : float
+        With `rotation_weight`: weight alpha of the same loss, on generated images, in G's loss.
+    infomax_weight : float
+        Weight beta of a contrastive loss in D's loss: given D's last feature maps of a real image,
+        each position of the maps of the layer before is told from all positions of other images
+        (InfoMax-GAN; Lee et al. 2021, arXiv 2007.04589, sec. 3: 0.2). It needs a convolutional
+        discriminator. 0: there is no such head.
+    generator_infomax_weight : float
+        With `infomax_weight`: weight alpha of the same loss, on generated images, in G's loss.
+    infomax_dim : int
+        Dimension of the projections that are compared by `infomax_weight`.
     discriminator_lr : float or None
         Learning rate of the discriminator. None: `lr`.
 
@@ -75,9 +115,11 @@ class CriticParameters(Checked):
     history_ : list of dict
         One entry per epoch: "epoch" (from 1), "<network>_loss" for each network (the mean over
         the epoch's steps, without penalties), D's mean outputs "discriminator_real" and
-        "discriminator_generated", penalties on D such as "discriminator_r1" (with `r1_weight`) and
-        "discriminator_penalty" (that of "wgan-gp"), "seconds", "images_per_second", and with
-        `validation_fraction` "alpha_mean" and "alpha_cv".
+        "discriminator_generated", terms that are added to a loss, weights included, such as
+        "discriminator_r1" (with `r1_weight`), "discriminator_penalty" (that of "wgan-gp"), and
+        "discriminator_rotation" and "generator_rotation" (with `rotation_weight`; and likewise
+        "infomax"), "seconds", "images_per_second", and with `validation_fraction` "alpha_mean" and
+        "alpha_cv".
     """
 
     discriminator: Any = parameter(default="auto", network=True)
@@ -85,6 +127,11 @@ class CriticParameters(Checked):
     r1_weight: float = 0.0
     r1_every: int = 1
     augment: Any = None
+    rotation_weight: float = 0.0
+    generator_rotation_weight: float = 0.2
+    infomax_weight: float = 0.0
+    generator_infomax_weight: float = 0.2
+    infomax_dim: int = 1024
     discriminator_lr: float | None = None
 
     input_shape_: ClassVar[Any]  # of BaseGAN
@@ -134,7 +181,35 @@ class CriticParameters(Checked):
             )
         check_number("r1_every", self.r1_every, low=1, integer=True)
         policy_of(self.augment, (1, 1, 1))  # raises for names that it does not know
+        for task in TASKS:
+            for name in (f"{task}_weight", f"generator_{task}_weight"):
+                check_number(name, getattr(self, name), low=0)
+        check_number("infomax_dim", self.infomax_dim, low=1, integer=True)
+        for task in self._tasks():
+            self._refuse_head(task, self._no_heads())
         super()._check()
+
+    def _tasks(self) -> list[str]:
+        """The tasks for which D has an auxiliary head."""
+        return [task for task in TASKS if getattr(self, f"{task}_weight")]
+
+    def _no_heads(self) -> str:
+        """Why this game's critic can have no auxiliary heads, and a fix; "" where it can."""
+        return ""
+
+    def _refuse_head(self, task: str, why: str) -> None:
+        if why:
+            name = f"{task}_weight"
+            raise ValueError(f"{name}={getattr(self, name)!r} {why}, or {name}=0.")
+
+    def _completed(self, nets: dict[str, nn.Module], rng: torch.Generator) -> dict[str, nn.Module]:
+        """The networks, with the auxiliary heads of the discriminator."""
+        tasks, sizes = self._tasks(), {"rotation": True, "infomax": int(self.infomax_dim)}
+        for task in tasks:
+            self._refuse_head(task, obstacle(nets["discriminator"], task))
+        if tasks:
+            add_heads(nets["discriminator"], {task: sizes[task] for task in tasks}, rng)
+        return nets
 
     def _own_terms(self, D: Any, batch: Any, real: Inputs, generated: Inputs) -> dict[str, Tensor]:
         """What the method itself adds to its critic's loss, by name."""
@@ -164,7 +239,18 @@ class CriticParameters(Checked):
             terms = self._own_terms(D, batch, real, generated)
             if self.r1_weight and (batch.step - 1) % self.r1_every == 0:
                 terms["r1"] = self.r1_every * zero_centred_penalty(D, real, weight=self.r1_weight)
+        terms |= {t: getattr(self, f"{t}_weight") * TASKS[t](D, real[0]) for t in self._tasks()}
         batch.log(**{f"discriminator_{name}": term for name, term in terms.items()})
+        return Terms(terms)
+
+    def _added_to_generator(self, D: Any, batch: Any, fake: Tensor) -> Terms:
+        """All that is added to G's loss on generated samples: the auxiliary heads' losses.
+
+        Logged as "generator_<name>"; "generator_loss" is the loss without them.
+        """
+        weights = {task: getattr(self, f"generator_{task}_weight") for task in self._tasks()}
+        terms = {task: w * TASKS[task](D, fake) for task, w in weights.items() if w}
+        batch.log(**{f"generator_{name}": term for name, term in terms.items()})
         return Terms(terms)
 
     def _as_trained(self, nets: Mapping[str, Any], rng: torch.Generator) -> SimpleNamespace:

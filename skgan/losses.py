@@ -201,6 +201,22 @@ def nt_xent(a: Tensor, b: Tensor, *, temperature: float = 0.1) -> Tensor:
 
 
 @in_float32
+def local_infomax(local: Tensor, whole: Tensor) -> Tensor:
+    """-1/(n m) sum_ij log exp(l_ij . g_i) / (exp(l_ij . g_i) + sum_(k != i, j') exp(l_kj' . g_i)).
+
+    For features l (n, d, ...) at the m positions of n images, and g (n, d) of whole images.
+    Position j of image i is told from all positions of the other images (InfoMax-GAN; Lee et al.
+    2021, arXiv 2007.04589, sec. 3).
+    """
+    # Paper: the released code keeps an image's own positions in the sum, each as exp(-10).
+    with torch.autocast(local.device.type, enabled=False):
+        similarity = torch.einsum("id,kdj->ikj", whole, local.reshape(*whole.shape, -1))
+    same = torch.eye(len(whole), dtype=torch.bool, device=whole.device)
+    others = similarity.masked_fill(same[:, :, None], -torch.inf).flatten(1).logsumexp(1)
+    return softplus(others[:, None] - similarity[same]).mean()
+
+
+@in_float32
 def contrast_generated(a: Tensor, b: Tensor, fake: Tensor, *, temperature: float = 0.1) -> Tensor:
     """-1/n sum_i 1/(n-1) sum_(j != i) log p(fake_j | fake_i): generated samples are one class.
 

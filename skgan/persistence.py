@@ -34,7 +34,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from .data.arrays import FORMAT, DataFormat
-from .nn import NETWORKS, DCGANSpec, MLPSpec
+from .nn import NETWORKS, DCGANSpec, MLPSpec, add_heads
 from .nn.init import lay_out
 from .utils import kinds, plain
 from .utils.files import write_atomically
@@ -87,8 +87,13 @@ def _rebuild(name: str, arguments: dict[str, Any], weights: Mapping[str, Tensor]
     n_generators = arguments.get("n_generators") or 0
     if n_generators > len(weights):  # each has its own; a damaged file may say any number
         raise ValueError(f"n_generators={n_generators} with {len(weights)} tensors")
+    arguments = dict(arguments)
+    heads = arguments.pop("auxiliary", None)  # of a critic that has any
     with torch.device("meta"):  # nothing is allocated until all sizes are compared
-        net = NETWORKS[name](**arguments).float()
+        net = NETWORKS[name](**arguments)
+        if heads is not None:
+            add_heads(net, heads)
+        net.float()
     _check_tensors(f" of a {name}", kinds.looks(net.state_dict()), kinds.looks(weights))
     net.load_state_dict(weights, assign=True)
     return lay_out(net).eval()

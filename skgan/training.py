@@ -49,7 +49,7 @@ class Training:
         seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
         self.seed = processes.from_first(seed)
         rng = torch.Generator().manual_seed(self.seed)
-        nets = estimator._build(source.format.shape, rng)
+        nets = estimator._completed(estimator._build(source.format.shape, rng), rng)
         # Layers of user-supplied networks may draw from the global random state.
         self.user_supplied = not all(hasattr(net, "recipe") for net in nets.values())
         self.precision = runtime.resolve_precision(estimator.precision, self.device, nets.values())

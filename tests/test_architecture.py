@@ -16,7 +16,7 @@ ROOMS = {
     "classification": "torch numpy sklearn",
     "reconstruction": "skgan.parameters skgan.nn torch numpy sklearn",
     "density": "skgan.parameters numpy torch sklearn",
-    "critics": "skgan.parameters skgan.penalties skgan.engine skgan.nn torch",
+    "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",
     "base": "skgan.parameters skgan.settings skgan.training skgan.extraction skgan.sampling "
     "skgan.engine skgan.data skgan.persistence skgan.nn skgan.version torch numpy sklearn",
     "sampling": "skgan.settings skgan.nn torch sklearn",

@@ -41,6 +41,7 @@ BUILDERS = {
     "spectral": (DCGAN, {"norm": "spectral", "loss": "hinge"}),
     "penalty": (DCGAN, {"norm": "none", "loss": "wgan-gp"}),
     "ema": (DCGAN, {"ema_decay": 0.9, "feature_matching": "mean", "bn_stats": "running"}),
+    "auxiliary": (DCGAN, {"rotation_weight": 1.0, "infomax_weight": 0.2, "infomax_dim": 8}),
     "table": (DCGAN, {"discriminator": "auto", **TABLE}),
     "bigan": (BIGAN, {}),
     "bigan-table": (BIGAN, {"encoder": "auto", "discriminator": "auto", **TABLE}),

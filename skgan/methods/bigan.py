@@ -156,11 +156,12 @@ class BiGANEncoder(
         l_d = tell_apart(encoded, generated) + self._added(D, batch, (x, z_hat), (x_hat, z))
         if self.play == "simultaneous":
             both = confuse(encoded, generated)
-            update(discriminator=l_d, generator=both, encoder=both)
+            l_g = both + self._added_to_generator(D, batch, x_hat)
+            update(discriminator=l_d, generator=l_g, encoder=both)
         else:
             update(discriminator=l_d)
             both = confuse(D(x, z_hat), D(x_hat, z))
-            update(generator=both, encoder=both)
+            update(generator=both + self._added_to_generator(D, batch, x_hat), encoder=both)
         batch.log(discriminator_real=encoded, discriminator_generated=generated)
 
     def _decode(self, nets, z):
@@ -171,6 +172,12 @@ class BiGANEncoder(
 
     def _no_ratio(self):
         return "unary=True" if self.unary else ""
+
+    def _no_heads(self):
+        pairs = (
+            "does not go with unary=False, whose critic judges pairs (x, z) only: use unary=True"
+        )
+        return "" if self.unary else pairs
 
     def _refresh(self, nets, x, z):
         nets.discriminator(self._as_generated(x), self._encode(nets, x))

@@ -147,6 +147,12 @@ class ContrastiveDiscriminatorFeatures(
     def _no_ratio(self):
         return "generator_weight=0" if self.generator_weight == 0 else ""
 
+    def _no_heads(self):
+        return (
+            "does not reach the trunk, which learns by contrast alone: use another class, such as "
+            "DCGANDiscriminatorFeatures"
+        )
+
     def _refresh(self, nets, x, z):
         nets.discriminator(x)
         nets.generator(z)

@@ -123,7 +123,7 @@ class DCGANDiscriminatorFeatures(
                     distance = FEATURE_MATCHING[self.feature_matching]
                     mismatch = distance(nets.features(x), nets.features(fake))
                     g_loss = g_loss + self.fm_weight * mismatch
-                update(generator=g_loss)
+                update(generator=g_loss + self._added_to_generator(D, batch, fake))
 
     def _own_terms(self, D, batch, real, generated):
         if self.loss != "wgan-gp":

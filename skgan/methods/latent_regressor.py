@@ -106,11 +106,12 @@ class LatentRegressorEncoder(
         real, fake = D(batch.x), D(x_hat)
         l_d = joint_discriminator(real, fake) + self._added(D, batch, (batch.x,), (x_hat,))
         if self.play == "simultaneous":
-            g_loss = ns_generator(fake) + easier
+            g_loss = ns_generator(fake) + easier + self._added_to_generator(D, batch, x_hat)
             update(discriminator=l_d, generator=g_loss, encoder=regression)
         else:
             update(discriminator=l_d)
-            update(generator=ns_generator(D(x_hat)) + easier, encoder=regression)
+            g_loss = ns_generator(D(x_hat)) + easier + self._added_to_generator(D, batch, x_hat)
+            update(generator=g_loss, encoder=regression)
         batch.log(discriminator_real=real, discriminator_generated=fake)
 
     def _logits(self, nets, x):

@@ -184,7 +184,8 @@ class MGANExtractor(
         batch.log(discriminator_real=real, discriminator_generated=fake)
 
         fake, scores = D(x_hat, C)
-        update(generator=generator_loss(fake) + beta * cross_entropy(scores, k))
+        l_g = generator_loss(fake) + beta * cross_entropy(scores, k)
+        update(generator=l_g + self._added_to_generator(D, batch, x_hat))
 
     def _logits(self, nets, x):
         return nets.discriminator(x)

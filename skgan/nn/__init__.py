@@ -1,5 +1,6 @@
 """Families of networks, one per file, and the specs that describe them."""
 
+from .auxiliary import add_heads, obstacle, turned
 from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .extractors import EncoderFeatures, PooledTaps
@@ -26,10 +27,13 @@ __all__ = [
     "JoinedFeatures",
     "MLPSpec",
     "PooledTaps",
+    "add_heads",
     "build_heads",
     "build_network",
     "joined",
     "layers_from_data",
+    "obstacle",
     "start_from_data",
+    "turned",
     "with_trunk",
 ]

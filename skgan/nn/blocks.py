@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 TAPS = ("activation", "norm", "conv")
+ACTIVATIONS = ("leaky_relu", "crelu")
 
 
 def recorded(init: Callable[..., None]) -> Callable[..., None]:
@@ -62,6 +63,13 @@ class Block(nn.Module):
         norm = self.norm(conv)
         # The activation may work in place.
         return {"conv": conv, "norm": norm, "activation": self.activation(norm.clone())}
+
+
+class CReLU(nn.Module):
+    """h (n, k, ...) -> [max(0, h), max(0, -h)], (n, 2k, ...) (Shang et al. 2016)."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return torch.cat([torch.relu(h), torch.relu(-h)], dim=1)
 
 
 class FromData(nn.Module):
@@ -129,14 +137,16 @@ class Trunk(nn.Module):
 class Critic(Trunk):
     """A trunk whose head has no bias: x -> logit (n,), or (x, z) -> logit (n,). Abstract.
 
-    With `n_outputs` it is a classifier: x -> class scores (n, n_outputs).
+    With `n_outputs` it is a classifier: x -> class scores (n, n_outputs). It may have auxiliary
+    heads (`nn.auxiliary`) by the names of their tasks.
     """
 
     n_outputs: int | None
+    auxiliary: nn.ModuleDict
 
     def set_head(self, width: int, n_outputs: int | None, norm: str) -> None:
         """Make the head: a linear layer on the `width` values that `fuse` returns."""
-        self.n_outputs = n_outputs
+        self.n_outputs, self.auxiliary = n_outputs, nn.ModuleDict()
         self.head = maybe_spectral(nn.Linear(width, n_outputs or 1, bias=False), norm)
 
     def judge(self, features: Tensor) -> Tensor:
@@ -146,6 +156,11 @@ class Critic(Trunk):
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         return self.judge(self.features(x, z))
+
+    def auxiliary_output(self, task: str, x: Tensor) -> Any:
+        """What an auxiliary head gives for samples x."""
+        maps = self.taps(x)
+        return self.auxiliary[task](maps, self.fuse(maps))
 
 
 class Encoder(Trunk):
@@ -180,13 +195,21 @@ def add_map(x: Tensor, m: Tensor) -> Tensor:
     return x + m.view(*m.shape, *[1] * (x.ndim - 2))
 
 
+def before(n_channels: int, activation: str) -> int:
+    """Channels that an activation needs to return `n_channels`."""
+    return n_channels // 2 if activation == "crelu" else n_channels
+
+
 def make_block(
     layer: nn.Module, n_channels: int, norm: str, *, first: bool = False, affine: bool = True,
-    latent_dim: int | None = None, eps: float = 1e-5, plain: bool = False,
+    latent_dim: int | None = None, eps: float = 1e-5, activation: str = "leaky_relu",
+    plain: bool = False,
 ) -> Block:  # fmt: skip
-    """A hidden layer of D or E with LeakyReLU, and batch norm except in the first (DCGAN sec. 3).
+    """A hidden layer of D or E, with batch norm except in the first (DCGAN sec. 3).
 
-    With `latent_dim` those after the first add a linear map of z. A `plain` one is linear.
+    `n_channels` is what the layer returns, before the activation: LeakyReLU(0.2), or CReLU, which
+    doubles it. With `latent_dim` those after the first add a linear map of z. A `plain` one is
+    linear.
     """
     if plain:
         return Block(maybe_spectral(layer, norm), nn.Identity(), nn.Identity())
@@ -197,7 +220,8 @@ def make_block(
     inject = None
     if latent_dim is not None and not first:
         inject = maybe_spectral(map_of_z(latent_dim, n_channels), norm)
-    return Block(maybe_spectral(layer, norm), norm_layer, nn.LeakyReLU(0.2, inplace=True), inject)
+    act = CReLU() if activation == "crelu" else nn.LeakyReLU(0.2, inplace=True)
+    return Block(maybe_spectral(layer, norm), norm_layer, act, inject)
 
 
 def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:

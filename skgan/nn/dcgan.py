@@ -1,8 +1,8 @@
 """The convolutional family of DCGAN (Radford et al. 2016, arXiv 1511.06434, sec. 3).
 
-D has strided convolutions and LeakyReLU(0.2); G has transposed ones, ReLU, and tanh at its end.
-There is no pooling and no hidden dense layer. `channels` and `strides` are always listed in D's
-order, shallow to deep; G uses them in reverse.
+D has strided convolutions and LeakyReLU(0.2), or CReLU; G has transposed ones, ReLU, and tanh at
+its end. There is no pooling and no hidden dense layer. `channels` and `strides` are always listed
+in D's order, shallow to deep; G uses them in reverse.
 
 Sizes: images whose sides are not multiples of the product of the strides are padded on all sides
 with -1 (the lowest value of the images' range) before D, and G's output is cropped around its
@@ -15,7 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import Critic, Encoder, OneOfSeveral, Trunk, add_map, make_block, map_of_z, recorded
+from .blocks import (
+    Critic,
+    Encoder,
+    OneOfSeveral,
+    Trunk,
+    add_map,
+    before,
+    make_block,
+    map_of_z,
+    recorded,
+)
 from .patches import patch_block
 
 FUSION_GRID = 4  # several layers that one head reads are pooled to 4x4, as in MARTA GAN
@@ -35,7 +45,7 @@ def _margins(h: int, w: int, strides: tuple[int, ...]) -> tuple[int, int, int, i
 
 def _grow(
     net, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
-    latent_dim=None, feature_dim=None, first_layer="learnt",
+    latent_dim=None, feature_dim=None, first_layer="learnt", activation="leaky_relu",
 ) -> int:  # fmt: skip
     """Build the blocks of a trunk on images, and return how many values its head reads."""
     net.head_layers = head_layers
@@ -46,14 +56,16 @@ def _grow(
     for i, (c_out, stride) in enumerate(zip(channels, strides, strict=True)):
         # DCGAN's code has no biases; without batch norm, which has shifts, layers need them.
         padding = (kernel_size - 1) // 2
-        conv = nn.Conv2d(c, c_out, kernel_size, stride, padding, bias=norm != "batch")
+        k = before(c_out, activation)
+        conv = nn.Conv2d(c, k, kernel_size, stride, padding, bias=norm != "batch")
         if i == 0 and first_layer != "learnt":
             block = patch_block(image_shape, c_out, stride, trained=first_layer != "patches")
         else:
             first = i == 0
             block = make_block(
-                conv, c_out, norm, first=first, affine=bn_affine, latent_dim=latent_dim
-            )
+                conv, k, norm, first=first, affine=bn_affine, latent_dim=latent_dim,
+                activation=activation,
+            )  # fmt: skip
         net.blocks.append(block)
         sides = sides[0] // stride, sides[1] // stride
         cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
@@ -106,17 +118,20 @@ class DCGANDiscriminator(_OnImages, Critic):
     first_layer : {"learnt", "patches", "trained_patches"}
         Whether the first block is a convolution, or whitened patches (see `nn.patches`), fixed or
         trained on.
+    activation : {"leaky_relu", "crelu"}
+        With CReLU a block's convolution has half of its channels.
     """
 
     @recorded
     def __init__(
         self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
         bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None, first_layer="learnt",
+        activation="leaky_relu",
     ):  # fmt: skip
         super().__init__()
         width = _grow(
             self, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
-            latent_dim, feature_dim, first_layer,
+            latent_dim, feature_dim, first_layer, activation,
         )  # fmt: skip
         self.set_head(width, n_outputs, norm)
 
@@ -127,19 +142,19 @@ class DCGANEncoder(_OnImages, Encoder):
     Parameters
     ----------
     n_outputs : int
-    image_shape, channels, strides, kernel_size, head_layers, bn_affine, first_layer
+    image_shape, channels, strides, kernel_size, head_layers, bn_affine, first_layer, activation
         As for the discriminator.
     """
 
     @recorded
     def __init__(
         self, n_outputs, image_shape, channels, strides, kernel_size=4, head_layers=1,
-        bn_affine=True, first_layer="learnt",
+        bn_affine=True, first_layer="learnt", activation="leaky_relu",
     ):  # fmt: skip
         super().__init__()
         width = _grow(
             self, image_shape, channels, strides, kernel_size, "batch", head_layers, bn_affine,
-            first_layer=first_layer,
+            first_layer=first_layer, activation=activation,
         )  # fmt: skip
         self.head = nn.Linear(width, n_outputs)
 

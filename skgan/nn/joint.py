@@ -1,5 +1,7 @@
 """Critics of pairs (x, z) that also score x and z by themselves (BigBiGAN's unary terms)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -31,12 +33,16 @@ class UnaryDiscriminator(nn.Module):
     @recorded
     def __init__(self, family, arguments, latent_dim, width):
         super().__init__()
-        same = ("norm", "bn_affine", "bn_eps", "bias")
+        same = ("norm", "bn_affine", "bn_eps", "bias", "activation")
         dense = {k: arguments[k] for k in same if k in arguments}
         self.x_critic = FAMILIES[family](**arguments)
         self.z_critic = MLPDiscriminator((latent_dim,), (width,), **dense)
         both = self.x_critic.head.in_features + width
         self.pair_critic = MLPDiscriminator((both,), (width,), **dense)
+
+    def auxiliary_output(self, task: str, x: Tensor) -> Any:
+        """What an auxiliary head of F gives for samples x."""
+        return self.x_critic.auxiliary_output(task, x)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         f, h = self.x_critic.features(x), self.z_critic.features(z)

@@ -8,19 +8,22 @@ import math
 
 from torch import Tensor, nn
 
-from .blocks import Critic, Encoder, OneOfSeveral, Trunk, make_block, map_of_z, recorded
+from .blocks import Critic, Encoder, OneOfSeveral, Trunk, before, make_block, map_of_z, recorded
 
 
 def _blocks(
-    input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim=None, feature_dim=None
-) -> nn.ModuleList:
+    input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim=None, feature_dim=None,
+    activation="leaky_relu",
+) -> nn.ModuleList:  # fmt: skip
     """Hidden layers on x; with `latent_dim` those after the first add a linear map of z."""
     blocks, d = nn.ModuleList(), math.prod(input_shape)
     for i, width in enumerate(widths):
-        linear = nn.Linear(d, width, bias=bias and (norm != "batch" or i == 0))
+        k = before(width, activation)
+        linear = nn.Linear(d, k, bias=bias and (norm != "batch" or i == 0))
         block = make_block(
-            linear, width, norm, first=i == 0, affine=bn_affine, latent_dim=latent_dim, eps=bn_eps
-        )
+            linear, k, norm, first=i == 0, affine=bn_affine, latent_dim=latent_dim, eps=bn_eps,
+            activation=activation,
+        )  # fmt: skip
         blocks.append(block)
         d = width
     if feature_dim is not None:
@@ -60,17 +63,20 @@ class MLPDiscriminator(_OnVectors, Critic):
         Outputs of a classifier's head; None for a critic, which has a single logit.
     unit_range : bool
         Whether its layers see pixels in [0, 1] instead of [-1, 1].
+    activation : {"leaky_relu", "crelu"}
+        With CReLU a layer's linear map has half of its units.
     """
 
     @recorded
     def __init__(
         self, input_shape, widths, norm="batch", bn_affine=True, bn_eps=1e-5, bias=True,
         latent_dim=None, feature_dim=None, n_outputs=None, unit_range=False,
+        activation="leaky_relu",
     ):  # fmt: skip
         super().__init__()
         self.unit_range = unit_range
         self.blocks = _blocks(
-            input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim, feature_dim
+            input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim, feature_dim, activation
         )
         self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
@@ -80,7 +86,7 @@ class MLPEncoder(_OnVectors, Encoder):
 
     Parameters
     ----------
-    input_shape, widths, bn_affine, unit_range, bn_eps
+    input_shape, widths, bn_affine, unit_range, bn_eps, activation
         As for the discriminator.
     n_outputs : int
     bias : bool
@@ -90,11 +96,13 @@ class MLPEncoder(_OnVectors, Encoder):
     @recorded
     def __init__(
         self, input_shape, n_outputs, widths, bn_affine=True, bias=True, unit_range=False,
-        bn_eps=1e-5,
+        bn_eps=1e-5, activation="leaky_relu",
     ):  # fmt: skip
         super().__init__()
         self.unit_range = unit_range
-        self.blocks = _blocks(input_shape, widths, "batch", bn_affine, bn_eps, bias)
+        self.blocks = _blocks(
+            input_shape, widths, "batch", bn_affine, bn_eps, bias, activation=activation
+        )
         self.head = nn.Linear(widths[-1], n_outputs, bias=bias)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameter, parameters
+from .blocks import ACTIVATIONS
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .joint import FAMILIES, UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
@@ -33,11 +34,16 @@ class _Spec(BaseEstimator):
     feature_dim : int or None
         Outputs of one more layer before the head of discriminators and classifiers: linear, without
         batch norm, on all outputs of the last hidden layer (Mao et al. 2019: 128).
+    activation : {"leaky_relu", "crelu"}
+        Nonlinearity of discriminators, classifiers and encoders: LeakyReLU(0.2), or CReLU, h ->
+        [max(0, h), max(0, -h)], with half as many filters as channels or units (Shang et al. 2016,
+        ICML, arXiv 1603.05201). Generators have ReLU either way.
     """
 
     bn_affine: bool = True
     z_injection: bool = False
     feature_dim: int | None = None
+    activation: str = "leaky_relu"
 
     family: ClassVar[str]
 
@@ -134,6 +140,7 @@ class DCGANSpec(_Spec):
                 f"first_layer={self.first_layer!r} has two channels a patch, but the first block "
                 f"has {channels[0]} channels: use an even number for width, or for channels."
             )
+        _check_activation(self.activation, *channels)
         check_number("z_std", self.z_std, low=0)
         _check_feature_dim(self.feature_dim, self.head_layers)
         for name in ("bn_affine", "z_injection"):
@@ -160,6 +167,7 @@ class DCGANSpec(_Spec):
         return self._layout(input_shape) | {
             "image_shape": tuple(input_shape), "norm": norm, "head_layers": self.head_layers,
             "feature_dim": self.feature_dim, "first_layer": self.first_layer,
+            "activation": self.activation,
         }  # fmt: skip
 
     def _with_z_std(self, net: nn.Module) -> nn.Module:
@@ -171,6 +179,7 @@ class DCGANSpec(_Spec):
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         layout = self._layout(input_shape)
         layout |= {"head_layers": self.head_layers, "first_layer": self.first_layer}
+        layout["activation"] = self.activation
         return DCGANEncoder(n_outputs, input_shape, **layout)
 
 
@@ -212,6 +221,7 @@ class MLPSpec(_Spec):
         for name in ("bn_affine", "z_injection", "bias", "unit_range"):
             check_flag(name, getattr(self, name))
         check_number("bn_eps", self.bn_eps, low=0, open_low=True)
+        _check_activation(self.activation, width)
         _check_feature_dim(self.feature_dim)
         return (width,) * self.n_layers
 
@@ -236,12 +246,13 @@ class MLPSpec(_Spec):
             "input_shape": tuple(input_shape), "widths": self._widths(input_shape), "norm": norm,
             "bn_affine": self.bn_affine, "bias": self.bias, "feature_dim": self.feature_dim,
             "unit_range": self._in_units(input_shape), "bn_eps": self.bn_eps,
+            "activation": self.activation,
         }  # fmt: skip
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         return MLPEncoder(
             input_shape, n_outputs, self._widths(input_shape), self.bn_affine, self.bias,
-            self._in_units(input_shape), self.bn_eps,
+            self._in_units(input_shape), self.bn_eps, self.activation,
         )  # fmt: skip
 
 
@@ -251,6 +262,16 @@ def _as_tuple(name: str, value: Any, example: str) -> tuple[Any, ...]:
             f"{name}={value!r} must be None, or a tuple with one entry per block such as {example}."
         )
     return tuple(value)
+
+
+def _check_activation(activation: str, *channels: int) -> None:
+    check_choice("activation", activation, ACTIVATIONS)
+    odd = [c for c in channels if c % 2]
+    if activation == "crelu" and odd:
+        raise ValueError(
+            f"activation='crelu' has two channels a filter, but a layer has {odd[0]}: use an even "
+            "number for width, or for channels."
+        )
 
 
 def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> None:

@@ -203,6 +203,7 @@ class Joined(_OnTrunk, Critic):
         self.parts = (trunk, branch)
         self.blocks = nn.ModuleList([*blocks_of(trunk, branch), *branch.net.blocks])
         self.head, self.n_outputs = branch.net.head, branch.net.n_outputs
+        self.auxiliary = branch.net.auxiliary
 
     def prepare(self, x: Tensor) -> Tensor:
         return self.parts[1].net.prepare(x)

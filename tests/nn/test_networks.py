@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch.nn import functional as F
 
 from skgan.nn import DCGANSpec, MLPSpec, PooledTaps, build_network
@@ -193,9 +194,50 @@ def test_a_dense_family_for_tables():
 
 
 @pytest.mark.parametrize(
+    ("spec", "shape"), [(DCGANSpec(4), (1, 16, 16)), (MLPSpec(8), (1, 16, 16)), (MLPSpec(8), (5,))]
+)
+@pytest.mark.parametrize("norm", ["batch", "none", "spectral"])
+def test_crelu_keeps_the_channels_and_halves_the_filters(spec, shape, norm):
+    x = torch.randn(4, *shape, generator=rng())
+    plain, net = (
+        critic(shape, spec, norm),
+        critic(shape, clone(spec).set_params(activation="crelu"), norm),
+    )
+    net.eval()
+    assert [m.shape for m in net.taps(x)] == [m.shape for m in plain.taps(x)]
+    for block, normed, h in zip(net.blocks, net.taps(x, "norm"), net.taps(x), strict=True):
+        assert block.conv.weight.shape[0] == h.shape[1] // 2 == normed.shape[1]
+        expected = np.concatenate([np.maximum(s * normed.numpy(force=True), 0) for s in (1, -1)], 1)
+        assert np.array_equal(h.numpy(force=True), expected)
+    assert sum(b.conv.weight.numel() for b in net.blocks) < sum(
+        b.conv.weight.numel() for b in plain.blocks
+    )
+
+
+def test_crelu_in_encoders_classifiers_and_critics_of_pairs():
+    x, z = torch.randn(3, 1, 16, 16, generator=rng()), torch.randn(3, 5, generator=rng())
+    for spec in (DCGANSpec(4, activation="crelu"), MLPSpec(8, activation="crelu")):
+        E = build_network("encoder", spec, rng(), input_shape=(1, 16, 16), n_outputs=5)
+        C = build_network("classifier", spec, rng(), input_shape=(1, 16, 16), n_outputs=2)
+        assert E(x).shape == (3, 5) and C(x).shape == (3, 2)
+        for unary, shape in ((False, (3,)), (True, (3, 3))):
+            D = build_network("discriminator", spec, rng(), input_shape=(1, 16, 16), norm="batch",
+                              latent_dim=5, unary=unary)  # fmt: skip
+            assert D(x, z).shape == shape
+        # Blocks hold no LeakyReLU, and the generator has none in either case.
+        for net in (E, C, D):
+            assert not any(isinstance(m, torch.nn.LeakyReLU) for m in net.modules())
+        assert "ReLU" in {type(m).__name__ for m in maker((1, 16, 16), spec).modules()}
+
+
+@pytest.mark.parametrize(
     ("spec", "message"),
     [
         (DCGANSpec(0), "width=0"),
+        (DCGANSpec(4, activation="relu"), "activation='relu' is unknown"),
+        (MLPSpec(4, activation=None), "activation=None is unknown"),
+        (DCGANSpec(3, activation="crelu"), "activation='crelu' .* has 3: use an even"),
+        (MLPSpec(7, activation="crelu"), "activation='crelu' .* has 7: use an even"),
         (DCGANSpec(4, kernel_size=7), "kernel_size=7"),
         (DCGANSpec(channels=(4, 8), strides=(2,)), "2 blocks"),
         (DCGANSpec(channels=(4, 8), strides=(2, 1)), "kernel_size=4"),
