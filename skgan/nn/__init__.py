@@ -3,6 +3,7 @@
 from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .extractors import EncoderFeatures, PooledTaps
+from .fisher import FisherVectors
 from .init import layers_from_data, start_from_data
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
@@ -22,6 +23,7 @@ __all__ = [
     "NETWORKS",
     "DCGANSpec",
     "EncoderFeatures",
+    "FisherVectors",
     "Head",
     "JoinedFeatures",
     "MLPSpec",
