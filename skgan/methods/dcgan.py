@@ -175,7 +175,7 @@ class DCGANDiscriminatorFeatures(
         nets.generator(z)
 
     def _measure(self, nets, draw):
-        vars(self).pop("_moments", None)  # of an earlier fit
+        self.__dict__.pop("_moments", None)  # of an earlier fit
         if self.output == "fisher":
             # Paper: spectral norm is a part of D in the released code, which takes gradients by
             # the weights that are divided by their norm. Here they are by the quotients.

@@ -24,7 +24,7 @@ from .blocks import trying_out
 from .extractors import Extractor
 
 LAYERS = (nn.Conv2d, nn.Linear)
-MOST_VALUES = 2**24  # numbers that the gradients of the samples of one batch come to
+MOST_VALUES = 2**21  # numbers in the gradients of one batch; more of them would leave the cache
 ROUNDING = 1e-6  # a standard deviation below this share of the root mean square is no spread
 
 
@@ -147,7 +147,7 @@ class CountSketch(nn.Module):
         self.k = k
 
     def forward(self, v: Tensor) -> Tensor:
-        return (v[:, self.order] * self.sign).unflatten(1, (-1, self.k)).sum(1)
+        return (v.index_select(1, self.order) * self.sign).unflatten(1, (-1, self.k)).sum(1)
 
 
 class FisherVectors(Extractor):
@@ -183,8 +183,9 @@ class FisherVectors(Extractor):
         device = next(net.parameters()).device
         self.register_buffer("measured", None if moments is None else moments.to(device))
         rng = stream(seed, "sketch")
-        parts = self.sizes if n_components is not None else ()
-        self.sketches = nn.ModuleList(CountSketch(d, n_components, rng) for d in parts).to(device)
+        sketched = self.sizes if n_components is not None else ()
+        self.sketches = nn.ModuleList(CountSketch(d, n_components, rng) for d in sketched)
+        self.sketches.to(device)
         self.n_features = n_weights if n_components is None else n_components
         self.most_samples = max(1, MOST_VALUES // n_weights)
 
@@ -196,7 +197,7 @@ class FisherVectors(Extractor):
             )
         means, stds = (m.split(self.sizes) for m in self.measured)
         parts = zip(self.gradients(x), means, stds, strict=True)
-        vectors = ((g - m) / s for g, m, s in parts)
+        vectors = (g.sub_(m).div_(s) for g, m, s in parts)
         if not self.sketches:
             return torch.cat(list(vectors), dim=1)
         return _total(sketch(v) for sketch, v in zip(self.sketches, vectors, strict=True))
