@@ -1,6 +1,5 @@
 """Fisher vectors of the discriminator: gradients sample by sample, moments, the sketch, files."""
 
-import copy
 import pickle
 
 import numpy as np
@@ -21,21 +20,18 @@ FISHER = {"output": "fisher", "norm": "spectral", "n_epochs": 1}
 IMAGES = FISHER | {"image_shape": (8, 8)}
 
 
-def plain(net):
-    """A copy whose weights are plain parameters: those with which the layers compute."""
-    net = copy.deepcopy(net)
-    for module in net.modules():
-        if parametrize.is_parametrized(module):
-            parametrize.remove_parametrizations(module, "weight")
-    return net
-
-
 def one_by_one(net, x):
-    """The gradients of D(x), by autograd, a sample at a time; a layer's weight before its bias."""
-    layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    weights = [p for m in layers for p in (m.weight, m.bias) if p is not None]
-    rows = [torch.autograd.grad(net(one[None]).sum(), weights) for one in x]
-    return torch.stack([torch.cat([g.flatten() for g in row]) for row in rows])
+    """The gradients of D(x), by autograd, a sample at a time; a layer's weight before its bias.
+
+    By the weights as layers compute with them: after their spectral normalisation.
+    """
+    rows, layers = [], [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    for one in x:
+        with parametrize.cached():
+            weights = [p for m in layers for p in (m.weight, m.bias) if p is not None]
+            found = torch.autograd.grad(net(one[None]).sum(), weights)
+        rows.append(torch.cat([g.flatten() for g in found]))
+    return torch.stack(rows)
 
 
 # ------------------------------------------------------------------ gradients
@@ -64,30 +60,27 @@ def twice():
 
 
 NETS = {
-    "none": lambda: DCGANSpec(4, n_blocks=2).make_discriminator((1, 12, 12), "none"),
-    "spectral": lambda: DCGANSpec(4, n_blocks=2).make_discriminator((1, 12, 12), "spectral"),
-    "fused": lambda: DCGANSpec(4, n_blocks=3, head_layers=2).make_discriminator((1, 24, 24), "none"),
-    "feature_dim": lambda: DCGANSpec(4, n_blocks=2, feature_dim=5).make_discriminator(
-        (1, 12, 12), "none"
-    ),
-    "table": lambda: MLPSpec(6).make_discriminator((7,), "spectral"),
-    "module": twice,
+    "none": (DCGANSpec(4, n_blocks=2), "none", (1, 12, 12)),
+    "spectral": (DCGANSpec(4, n_blocks=2), "spectral", (1, 12, 12)),
+    "fused": (DCGANSpec(4, n_blocks=3, head_layers=2), "none", (1, 24, 24)),
+    "feature_dim": (DCGANSpec(4, n_blocks=2, feature_dim=5), "none", (1, 12, 12)),
+    "table": (MLPSpec(6), "spectral", (7,)),
+    "module": (None, None, (2, 4, 10)),
 }
-SHAPES = {"fused": (1, 24, 24), "table": (7,), "module": (2, 4, 10)}
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_gradients_are_autograds(name):
-    net = NETS[name]().eval()
-    shape = SHAPES.get(name, (1, 12, 12))
+    spec, norm, shape = NETS[name]
+    net = twice() if spec is None else spec.make_discriminator(input_shape=shape, norm=norm)
+    net.eval()
     x = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0))
     gradients = SampleGradients(net, shape)
     with torch.no_grad():
         found = torch.cat(list(gradients(x)), dim=1)
-    single = plain(net)
     if name == "module":
-        del single.unused
-    expected = one_by_one(single, x)
+        del net.unused
+    expected = one_by_one(net, x)
     assert expected.abs().max() > 0 and found.shape[1] == sum(gradients.sizes.values())
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     assert not found.requires_grad and all(p.grad is None for p in net.parameters())
@@ -125,7 +118,7 @@ def test_vectors_are_standardised_over_generated_samples(small, digits, table):
     given = {"generator": MLPSpec(8), "discriminator": MLPSpec(8)} if table else {}
     settings = FISHER | {"n_epochs": 3} if table else IMAGES
     est = small(precision="float32", **(settings | given)).fit(X)
-    fisher, D, G = est._extractor(est._nets()), plain(est.discriminator_), est.generator_
+    fisher, D, G = est._extractor(est._nets()), est.discriminator_, est.generator_
     with torch.no_grad():
         x = G(est._draw(dcgan.N_GENERATED, stream(est._seed, "measurements")))
         v = fisher(x)
@@ -161,10 +154,10 @@ def test_the_sketch_is_linear_and_seeded():
     v, w = torch.randn(2, 3, 50, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(a(2 * v - w), 2 * a(v) - a(w))
     assert torch.equal(a(v), b(v)) and not torch.allclose(a(v), c(v))
-    # Every entry goes to one sum, with its sign; the sums have as many, up to one.
+    # Every entry goes to one sum, with its sign; none has more than its share.
     M = a(torch.eye(50))
     assert ((M != 0).sum(1) == 1).all() and (M.abs().sum(1) == 1).all()
-    assert set((M != 0).sum(0).tolist()) <= {6, 7, *range(3, 8)}
+    assert (M != 0).sum(0).max() <= 7
 
 
 def test_the_sketch_keeps_inner_products():
@@ -187,9 +180,8 @@ def test_a_sketched_fit_is_the_sketch_of_the_vectors(small, digits):
     whole = est.transform(X)
     est.set_params(n_components=64)
     Z = est.transform(X)
-    sketches = est._extractor(est._nets()).sketches
-    parts = torch.from_numpy(whole).split([s.order.numel() if 0 else n for s, n in zip(
-        sketches, est._extractor(est._nets()).sizes, strict=True)], dim=1)  # fmt: skip
+    fisher = est._extractor(est._nets())
+    sketches, parts = fisher.sketches, torch.from_numpy(whole).split(fisher.sizes, dim=1)
     expected = sum(s(p) for s, p in zip(sketches, parts, strict=True))
     np.testing.assert_allclose(Z, expected.numpy(), rtol=1e-3, atol=1e-3)
     assert Z.shape == (len(X), 64) and Z.dtype == np.float32 and est.n_features_out_ == 64
@@ -227,7 +219,8 @@ def test_it_survives_files_pickles_and_modules(small, digits, tmp_path, n_compon
 def test_it_is_seeded_and_ends_in_a_pipeline(small, digits):
     X, y = digits
     pipelines = [
-        make_pipeline(small(n_components=512, **IMAGES), LinearSVC()).fit(X, y) for _ in range(2)
+        make_pipeline(small(n_components=512, **IMAGES), LinearSVC(C=1e-4)).fit(X, y)
+        for _ in range(2)
     ]
     one, other = (p[0].transform(X) for p in pipelines)
     assert np.array_equal(one, other) and np.isfinite(one).all()
@@ -271,7 +264,7 @@ def test_large_vectors_come_in_small_batches(small, digits, monkeypatch):
     assert [len(p) for p in est.iter_transform(X)] == [300]
     monkeypatch.setattr("skgan.nn.fisher.MOST_VALUES", 100 * n_weights + 1)
     assert [len(p) for p in est.iter_transform(X)] == [100, 100, 100]
-    assert MOST_VALUES // n_weights > 300
+    assert MOST_VALUES > 300 * n_weights
     est.set_params(transform_batch_size=150)
     assert [len(p) for p in est.iter_transform(X)] == [150, 150]
 
