@@ -165,6 +165,9 @@ class FisherVectors(Extractor):
         m and s, as `moments` has measured them. Without them there are names, but no vectors.
     """
 
+    measured: Tensor | None
+    sketches: nn.ModuleList
+
     def __init__(self, net, input_shape, n_components, seed, moments=None):
         super().__init__()
         self.gradients = SampleGradients(net, input_shape)
