@@ -135,15 +135,15 @@ def test_vectors_are_standardised_over_generated_samples(small, digits, table):
 
 
 def test_a_gradient_that_never_changes_is_centred_alone():
-    """The bias of the head has the gradient 1, whatever x; no rounding is blown up."""
-    net = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 1))
-    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    fisher = FisherVectors(net, (3,), None, 0)
-    mean, std = fisher.moments([x[:20], x[20:]])
-    assert mean[-1] == std[-1] == 1
-    assert (std[:-1] != 1).all()
-    vectors = FisherVectors(net, (3,), None, 0, torch.stack([mean, std]))(x)
-    assert (vectors[:, -1] == 0).all()
+    """A linear D has the gradient (x, 1): in parts or at once, and no rounding is blown up."""
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) + 4
+    x[:, 0] = 0.1
+    net = nn.Linear(3, 1)
+    mean, std = moments = FisherVectors(net, (3,), None, 0).moments([x[:7], x[7:20], x[20:]])
+    torch.testing.assert_close(mean, torch.cat([x.mean(0), torch.ones(1)]))
+    torch.testing.assert_close(std[1:3], x[:, 1:].std(0, correction=0))
+    assert std[0] == std[3] == 1
+    assert FisherVectors(net, (3,), None, 0, moments)(x)[:, [0, 3]].abs().max() < 1e-6
 
 
 # ------------------------------------------------------------------ the sketch
