@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .data.arrays import ArraySource
 from .engine import runtime
-from .nn.extractors import ScaledExtractor
+from .nn.extractors import Extractor, ScaledExtractor
 from .settings import resolve_transform_batch_size, use_after_fit
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.files import replacing
@@ -112,7 +112,8 @@ class FeatureExtraction(TransformerMixin):
         nets = self._nets()
         module = pick(nets)
         source = ArraySource(self._validate(X, reset=False), self._format)
-        size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_)
+        most = getattr(module, "most_samples", Extractor.most_samples)
+        size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_, most)
         rows = [slice(i, i + size) for i in range(0, len(source), size)]
         device = self._device()
         arithmetic = runtime.arithmetic(self._precision_here(device), device, vars(nets).values())

@@ -172,6 +172,10 @@ class Training:
         e.history_ = [dict(row) for row in self.history]
         e.n_epochs_, e.n_steps_ = len(self.history), self.players.n_steps
         e.n_threads_, e.precision_ = torch.get_num_threads(), self.precision
+        rng = stream(self.seed, "measurements")
+        with self._noise_of_layers(), torch.no_grad(), self.arithmetic:
+            whole = SimpleNamespace(**joined(nets))
+            e._measure(whole, lambda n: e._draw(n, rng).to(self.device))
 
     def _measure_batchnorm(self, nets: dict[str, nn.Module], earlier: list[nn.Module]) -> None:
         """Batch-norm statistics from one pass over the samples, in order, and draws from the prior.

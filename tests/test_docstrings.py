@@ -14,6 +14,8 @@ CLASSES = {name: cls for name, cls in all_estimators() if issubclass(cls, BaseGA
 OWN_TEXT = {"discriminator", "loss"}
 # One network only, which never sees a generated row; many generators in one.
 OWN_TEXT_OF = {"SupervisedFeatures": {"norm", "bn_stats"}, "MGANExtractor": {"generator", "norm"}}
+# Of D, where others have an encoder.
+OWN_TEXT_OF["DCGANDiscriminatorFeatures"] = {"output"}
 
 
 def described(cls):

@@ -6,24 +6,31 @@ G is trained on the non-saturating form, -E_z log D(G(z)); other games by `loss`
 D's hidden layers, pooled to a 4x4 grid and joined (sec. 5.1). With `feature_matching` and
 `head_layers` this is MARTA GAN (arXiv 1612.08879); with loss="wgan-gp" and norm="none" the
 critic of Zhang et al. (TGRS 57(5), 2019) for hyperspectral windows, up to details that their
-abstract leaves open.
+abstract leaves open. With output="fisher", features are Adversarial Fisher Vectors (Zhai et al.
+2019, arXiv 1910.13101).
 
 | paper | here |
 |---|---|
 | G, D | generator, discriminator |
 | x, z | `batch.x`, `batch.latent()` |
 | D's pooled convolutional features | `TrunkFeatures` |
+| grad D(x), its mean and standard deviation over G(z) (1910.13101) | `FisherVectors`, `_moments` |
 """
+
+import torch
 
 from ..base import BaseGAN
 from ..critics import CriticParameters
 from ..density import DensityRatioMixin
 from ..losses import FEATURE_MATCHING, GAN_LOSSES
-from ..nn import build_network
+from ..nn import FisherVectors, build_network
 from ..parameters import GeneratorParameters, PriorParameters, TrunkFeatures
 from ..penalties import gradient_penalty
+from ..utils import kinds
 from ..utils.checks import check_choice, check_number
 from ..utils.parameters import parameter, parameters
+
+N_GENERATED = 1024  # samples over which gradients are standardised, as in the released code
 
 
 @parameters
@@ -58,6 +65,15 @@ class DCGANDiscriminatorFeatures(
         (its code).
     fm_weight : float
         Weight of the feature matching.
+    output : {"layers", "fisher"}
+        What `transform` returns: D's layers that `layers`, `tap`, `pool_grid` and `pool` choose; or
+        the gradient of D(x) by all weights of D, each entry standardised over 1,024 generated
+        samples (Adversarial Fisher Vectors; Zhai et al. 2019, arXiv 1910.13101). "fisher" excludes
+        batch norm and feature matching, and has to be set before `fit`.
+    n_components : int or None
+        Entries to which Fisher vectors are projected by a random linear map, which keeps inner
+        products in expectation (a count sketch). It is drawn from the seed of the fit. None returns
+        the vectors themselves, with one entry for every weight of D.
 
     Examples
     --------
@@ -75,9 +91,12 @@ class DCGANDiscriminatorFeatures(
     generator_steps: int = 1
     feature_matching: str | None = None
     fm_weight: float = 1.0
+    output: str = parameter(default="layers", free=True)
+    n_components: int | None = parameter(default=None, free=True)
     latent_dim: int = parameter(default=100, shapes=True)
 
     _networks = ("generator", "discriminator")
+    _holds = {"_moments": kinds.array("f", 2)}
 
     def _check(self):
         check_choice("loss", self.loss, GAN_LOSSES)
@@ -86,6 +105,20 @@ class DCGANDiscriminatorFeatures(
             check_number(name, getattr(self, name), low=1, integer=True)
         for name in ("gp_weight", "fm_weight"):
             check_number(name, getattr(self, name), low=0)
+        check_choice("output", self.output, ("layers", "fisher"))
+        if self.n_components is not None:
+            check_number("n_components", self.n_components, low=1, integer=True, instead="None")
+        if self.output == "fisher" and self.norm == "batch":
+            raise ValueError(
+                "norm='batch' does not go with output='fisher': the gradient of one sample's logit "
+                "has to be its own, and batch norm makes it depend on the other samples. Use "
+                "norm='spectral' or norm='none', or output='layers'."
+            )
+        if self.output == "fisher" and self.feature_matching is not None:
+            raise ValueError(
+                f"feature_matching={self.feature_matching!r} does not go with output='fisher': it "
+                "compares layers. Use feature_matching=None, or output='layers'."
+            )
         if self.loss == "wgan-gp" and self.norm == "batch":
             raise ValueError(
                 "norm='batch' does not go with loss='wgan-gp': the penalty bounds the gradient "
@@ -140,3 +173,21 @@ class DCGANDiscriminatorFeatures(
     def _refresh(self, nets, x, z):
         nets.discriminator(x)
         nets.generator(z)
+
+    def _measure(self, nets, draw):
+        self.__dict__.pop("_moments", None)  # of an earlier fit
+        if self.output == "fisher":
+            # Paper: spectral norm is a part of D in the released code, which takes gradients by
+            # the weights that are divided by their norm. Here they are by the quotients.
+            fisher = self._extractor(nets)
+            z = draw(N_GENERATED).split(fisher.most_samples)
+            self._moments = fisher.moments(map(nets.generator, z)).numpy(force=True)
+
+    def _extractor(self, nets):
+        if self.output == "layers":
+            return super()._extractor(nets)
+        seed, moments = getattr(self, "_seed", 0), getattr(self, "_moments", None)
+        return FisherVectors(
+            nets.discriminator, self.input_shape_, self.n_components, seed,
+            None if moments is None else torch.from_numpy(moments),
+        )  # fmt: skip

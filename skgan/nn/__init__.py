@@ -4,6 +4,7 @@ from .auxiliary import add_heads, obstacle, turned
 from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .extractors import EncoderFeatures, PooledTaps
+from .fisher import FisherVectors
 from .init import layers_from_data, start_from_data
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
@@ -23,6 +24,7 @@ __all__ = [
     "NETWORKS",
     "DCGANSpec",
     "EncoderFeatures",
+    "FisherVectors",
     "Head",
     "JoinedFeatures",
     "MLPSpec",

@@ -56,6 +56,7 @@ class Extractor(nn.Module):
     """Samples as the networks see them -> features (n, n_features). Abstract."""
 
     n_features: int
+    most_samples: int = 2**18  # that it is given at a time, where that is for us to choose
 
     def feature_names(self) -> list[str]:
         raise NotImplementedError

@@ -1,8 +1,9 @@
 """Copies networks, user-supplied ones included, and observes their submodules."""
 
+import contextlib
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,6 +29,29 @@ def copied(net: nn.Module) -> Any:
     return copy.deepcopy(settle(net))
 
 
+@contextlib.contextmanager
+def watching(
+    net: nn.Module, kinds: tuple[type[nn.Module], ...], hook: Callable[..., Any]
+) -> Iterator[None]:
+    """Calls `hook(module, inputs, output)` after submodules of these kinds, as a forward hook.
+
+    Several threads may share the network and its hooks, so one thread at a time observes, and only
+    its own calls.
+    """
+    me = threading.get_ident()
+
+    def own(module, inputs, output):
+        return hook(module, inputs, output) if threading.get_ident() == me else None
+
+    with _watched:
+        handles = [m.register_forward_hook(own) for m in net.modules() if isinstance(m, kinds)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
 def run_watched(
     net: nn.Module,
     x: Tensor,
@@ -36,21 +60,13 @@ def run_watched(
 ) -> list[Any]:
     """Run x through a network; return `look(module, inputs, output)` of submodules of these kinds.
 
-    There is one result for each call of such a submodule, in order. Several threads may share the
-    network and its hooks, so one thread at a time observes, and only its own calls.
+    There is one result for each call of such a submodule, in order.
     """
     seen: list[Any] = []
-    me = threading.get_ident()
 
     def hook(module, inputs, output):
-        if threading.get_ident() == me:
-            seen.append(look(module, inputs, output))
+        seen.append(look(module, inputs, output))
 
-    with _watched:
-        handles = [m.register_forward_hook(hook) for m in net.modules() if isinstance(m, kinds)]
-        try:
-            net(x)
-        finally:
-            for handle in handles:
-                handle.remove()
+    with watching(net, kinds, hook):
+        net(x)
     return seen
