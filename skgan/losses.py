@@ -25,7 +25,9 @@ def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     @functools.wraps(loss)
     def of(*tensors: Tensor, **settings: float) -> Tensor:
         exact = (a.float() if a.dtype == torch.bfloat16 else a for a in tensors)
-        return loss(*exact, **settings)
+        # Otherwise products within the loss, such as similarities, would be bfloat16 again.
+        with torch.autocast(tensors[0].device.type, enabled=False):
+            return loss(*exact, **settings)
 
     return of
 

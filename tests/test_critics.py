@@ -9,6 +9,7 @@ from torch import nn
 
 from skgan import (
     BiGANEncoder,
+    ContrastiveDiscriminatorFeatures,
     DCGANDiscriminatorFeatures,
     LatentRegressorEncoder,
     MGANExtractor,
@@ -33,6 +34,25 @@ def test_the_penalty_is_the_formula_on_four_samples():
     assert zero_centred_penalty(lambda x: (x @ w).square(), (x,), weight=3.0).item() == (
         pytest.approx(expected)
     )
+
+
+@pytest.mark.parametrize("cls", [*CRITICS, ContrastiveDiscriminatorFeatures])
+def test_presets_are_plain_parameters_that_can_be_overridden(cls, small, digits):
+    presets = {name: cls.from_preset(name) for name in cls._presets}
+    assert "best" in presets
+    for name, preset in presets.items():
+        assert type(preset) is cls
+        defaults = cls().get_params()
+        changed = {k: v for k, v in preset.get_params(deep=False).items() if v != defaults[k]}
+        assert changed == cls._presets[name], "a preset repeats no default"
+    own = cls.from_preset("best", lr=0.5, n_epochs=1)
+    assert own.lr == 0.5 and own.n_epochs == 1
+    preset = small(cls, image_shape=(8, 8), **{**cls._presets["best"], "batch_size": 32})
+    assert np.isfinite(preset.fit(digits[0]).transform(digits[0])).all()
+    with pytest.raises(ValueError, match=r"name='better' .*'best'"):
+        cls.from_preset("better")
+    with pytest.raises(TypeError, match="learning_rate"):
+        cls.from_preset("best", learning_rate=1.0)
 
 
 def test_pairs_are_penalised_in_both_parts():

@@ -5,6 +5,9 @@ import pytest
 import torch
 
 from skgan import losses, penalties
+from skgan.engine import runtime
+
+CPU = torch.device("cpu")
 
 REAL = np.array([-2.0, 0.0, 0.5, 3.0])
 FAKE = np.array([-1.0, 0.25, 2.0, 4.0])
@@ -61,6 +64,11 @@ def test_losses_of_bfloat16_are_computed_in_float32(name):
     exact = [t.float() if t.is_floating_point() else t for t in tensors]
     assert loss(*tensors).dtype == torch.float32
     assert torch.equal(loss(*tensors), loss(*exact))
+    # Networks compute under autocast, which would turn products of similarities to bfloat16.
+    with torch.autocast("cpu", torch.bfloat16), runtime.arithmetic("bfloat16", CPU, []):
+        assert torch.equal(loss(*tensors), loss(*exact))
+        inside = loss(*exact)
+    assert torch.equal(inside, loss(*exact))
 
 
 def test_losses_stay_finite_for_large_logits():

@@ -19,8 +19,9 @@ _MARTA: dict[str, Any] = {"channels": (16, 32, 64, 128, 256, 512)}
 
 # The specs of every kind by name. faces64, imagenet32 and svhn32 are the networks of DCGAN's
 # released code (latent_dim 100, 256 and 100), and marta256 those of MARTA GAN, whose G has smaller
-# kernels than its D. patches stands on whitened patches of the images. bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2;
-# latent_dim 50), and mao32 those of Mao et al. 2019, table 1 (latent_dim 128).
+# kernels than its D. bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2;
+# latent_dim 50), and mao32 those of Mao et al. 2019, table 1 (latent_dim 128). patches is what
+# presets stand on: whitened patches of the images.
 NAMED_SPECS: dict[str, dict[str, Any]] = {
     "dcgan": dict.fromkeys(KINDS, DCGANSpec()),
     "mlp": dict.fromkeys(KINDS, MLPSpec()),
