@@ -16,10 +16,10 @@ keeps them; `run` trains each method for as many epochs as fit into --seconds, o
 epochs of SETS where compute is not compared. A result is one file, and is not repeated. Trainings
 of the large sets keep checkpoints in --work.
 
-Each result has the accuracy of a linear SVM with 10 and 100 labels a class (5 draws); at a third
-and at two thirds of the training the same with 100 labels (forgetting); and for methods with a
-generator the kernel distance (KID; Binkowski et al. 2018) of 1,000 samples to training images, on
-features of whitened patches.
+Each result has the accuracy of a linear SVM with 10 and 100 labels a class (5 draws); halfway
+through the training the same with 100 labels (forgetting); and for methods with a generator the
+kernel distance (KID; Binkowski et al. 2018) of 1,000 samples to training images, on features of
+whitened patches.
 """
 
 import gzip
