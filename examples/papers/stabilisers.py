@@ -34,7 +34,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, Normalizer
+from sklearn.semi_supervised import LabelSpreading
 
 import skgan
 from skgan import (
@@ -46,7 +47,7 @@ from skgan import (
     MGANExtractor,
     SupervisedFeatures,
 )
-from skgan.evaluation import probe
+from skgan.evaluation import LabelBudgetSplit, probe
 from skgan.tools import RandomPatchFeatures
 
 HINGE = {"norm": "spectral", "loss": "hinge"}
@@ -216,6 +217,8 @@ def run(options):
                 "set": options.dataset, "method": name, "seed": seed, **more,
                 "held": held and scores(options, estimator, train, held, seed),
                 "test": scores(options, estimator, train, test, seed),
+                "spread": options.spread and spread(estimator, train, test, seed),
+                "spread_held": options.spread and held and spread(estimator, train, held, seed),
                 "seconds_in_all": time.perf_counter() - started,
             }  # fmt: skip
             common.write(path, report)
@@ -261,6 +264,25 @@ def scores(options, extractor, train, other, seed, budgets=None):
         (row,) = result.summary()
         found[str(budget)] = {"mean": row["mean"], "std": row["std"]}
     return found
+
+
+def spread(extractor, train, other, seed, n_labels=10):
+    """Accuracy of graph label spreading from few labels over the training images: transductive.
+
+    Features of unit length, 64 principal components of them, and a graph of nearest neighbours.
+    """
+    steps = Normalizer(), PCA(64, random_state=seed)
+    codes = make_pipeline(*steps).fit(extractor.transform(train[0]))
+    Z, Z_other = (
+        codes.transform(extractor.transform(X)).astype(np.float64) for X in (train[0], other[0])
+    )
+    accuracies = []
+    for labelled, _ in LabelBudgetSplit(n_labels, 5, random_state=seed).split(Z, train[1]):
+        y = np.full(len(Z), -1)
+        y[labelled] = train[1][labelled]
+        graph = LabelSpreading(kernel="knn", n_neighbors=10, alpha=0.2).fit(Z, y)
+        accuracies.append(graph.score(Z_other, other[1]))
+    return {"mean": np.mean(accuracies), "std": np.std(accuracies, ddof=1)}
 
 
 def kernel_distance(X, generated, seed):
@@ -348,6 +370,7 @@ def command(options, what, name=None, seed=None):
         said += f" --methods {name!r} --seeds {seed} --labels {' '.join(map(str, options.labels))}"
     if what == "run" and "held" in SETS[options.dataset] and name in METHODS:
         said += f" --seconds {options.seconds:g}"
+    said += " --spread" if what == "run" and options.spread else ""
     return said + (common.precision_of(options) if what == "run" else "")
 
 
@@ -360,6 +383,7 @@ def parse_options():
     parser.add_argument("--labels", nargs="+", default=[10, 100], type=budget, help="per class")
     parser.add_argument("--seconds", type=float, default=60.0, help="of the CPU, for a training")
     parser.add_argument("--rounds", type=int, default=3, help="of the calibration")
+    parser.add_argument("--spread", action="store_true", help="also by graph label spreading")
     parser.add_argument("--to", choices=list(SETS), default="digits", help="of transfer")
     parser.add_argument("--to-data", help="the file of that set")
     parser.add_argument("--epochs", type=int, default=10, help="of transfer")
