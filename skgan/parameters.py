@@ -321,9 +321,9 @@ class LayerParameters(Checked):
 
     Parameters
     ----------
-    layers : "all", int or sequence of int
+    layers : "all", "learnt", int or sequence of int
         Layers that `transform` returns, counted from 0, the first; negative numbers count from the
-        last.
+        last. "learnt" are all but a fixed first layer, such as whitened patches.
     tap : {"activation", "norm", "conv"}
         Which output of a layer: after its nonlinearity, after its batch norm, or right after its
         convolution (or linear map).

@@ -1,6 +1,7 @@
 """What the scripts in this folder share: images, result files, means and standard deviations."""
 
 import argparse
+import gzip
 import json
 import subprocess
 from datetime import UTC, datetime
@@ -48,6 +49,22 @@ def load_images(path, dataset="mnist"):
         READERS[dataset](subset=s, download=True, return_X_y=True) for s in ("train", "test")
     )
     return tuple(a for subset in subsets for a in subset)
+
+
+def fashion(part, n):
+    """The first images of a part of Fashion-MNIST, from its Debian package or by torchvision."""
+    folder = "/usr/share/datasets/fashion-mnist"
+    if not Path(folder).is_dir():
+        subset = "train" if part == "train" else "test"
+        X, y = datasets.load_fashion_mnist(subset=subset, download=True, return_X_y=True)
+        return X[:n], y[:n]
+    arrays = []
+    for name in ("images-idx3", "labels-idx1"):
+        with gzip.open(f"{folder}/{part}-{name}-ubyte.gz") as file:
+            data = file.read()
+        shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
+        arrays.append(np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)[:n])
+    return tuple(arrays)
 
 
 def as_rows(X):

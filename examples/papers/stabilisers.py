@@ -22,8 +22,6 @@ kernel distance (KID; Binkowski et al. 2018) of 1,000 samples to training images
 whitened patches.
 """
 
-import gzip
-import os
 import time
 import warnings
 
@@ -37,7 +35,6 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 from sklearn.semi_supervised import LabelSpreading
 
-import skgan
 from skgan import (
     AutoencoderFeatures,
     BiGANEncoder,
@@ -144,7 +141,7 @@ def images(options):
         X = X.reshape(-1, 1, 28, 28).astype(np.uint8)
         X, X_test, y, y_test = train_test_split(X, y, test_size=1000, stratify=y, random_state=0)
     elif options.dataset == "fashion":
-        (X, y), (X_test, y_test) = fashion("train", 6000), fashion("t10k", 10_000)
+        (X, y), (X_test, y_test) = common.fashion("train", 6000), common.fashion("t10k", 10_000)
     else:
         X, y, X_test, y_test = common.load_images(options.data, options.dataset)
         if options.dataset == "cifar10":
@@ -154,22 +151,6 @@ def images(options):
         return (X, y), None, (X_test, y_test)
     X, X_held, y, y_held = train_test_split(X, y, test_size=held, stratify=y, random_state=1)
     return (X, y), (X_held, y_held), (X_test, y_test)
-
-
-def fashion(part, n):
-    """The first images of a part of Fashion-MNIST, from its Debian package or by torchvision."""
-    folder = "/usr/share/datasets/fashion-mnist"
-    if not os.path.isdir(folder):
-        subset = "train" if part == "train" else "test"
-        X, y = skgan.datasets.load_fashion_mnist(subset=subset, download=True, return_X_y=True)
-        return X[:n], y[:n]
-    arrays = []
-    for name in ("images-idx3", "labels-idx1"):
-        with gzip.open(f"{folder}/{part}-{name}-ubyte.gz") as file:
-            data = file.read()
-        shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
-        arrays.append(np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)[:n])
-    return tuple(arrays)
 
 
 # ------------------------------------------------------------------ training

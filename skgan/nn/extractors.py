@@ -92,8 +92,8 @@ class PooledTaps(Extractor):
     ----------
     net : Module
         A `Trunk`, or any module (see `ModuleTaps`).
-    layers : "all" or sequence of int
-        Indices of layers, negative ones from the end.
+    layers : "all", "learnt" or sequence of int
+        Indices of layers, negative ones from the end; "learnt" leaves out fixed ones.
     tap : {"activation", "norm", "conv"}
     pool_grid : int or None
     pool : {"max", "avg"}
@@ -113,9 +113,17 @@ class PooledTaps(Extractor):
                 f"tap={tap!r}: the network {type(net).__name__} has no {tap} layer before its "
                 "head; use another tap or another network."
             )
-        self.layers = _indices(layers, len(shapes))
+        self.layers = _indices(layers, len(shapes), self._learnt(len(shapes)))
         self.layer_shapes = [shapes[i] for i in self.layers]
         self.n_features = sum(torch.Size(s).numel() for s in self.layer_shapes)
+
+    def _learnt(self, n: int) -> list[int]:
+        """The layers that have something to learn; all n of a user-supplied network."""
+        if not isinstance(self.net, Trunk):
+            return list(range(n))
+        return [
+            i for i, block in enumerate(self.net.blocks) if any(True for _ in block.parameters())
+        ]
 
     def _pool(self, x: Tensor) -> Tensor:
         return pool_to_grid(x, self.pool_grid, self.pool)
@@ -224,14 +232,14 @@ class EncoderFeatures(Extractor):
         return self.latent_names if self.output == "latent" else self.tapped.feature_names()
 
 
-def _indices(layers, n: int) -> list[int]:
-    if isinstance(layers, str) and layers == "all":
-        return list(range(n))
+def _indices(layers, n: int, learnt: list[int]) -> list[int]:
+    if isinstance(layers, str) and layers in ("all", "learnt"):
+        return list(range(n)) if layers == "all" else learnt
     chosen = list(layers) if isinstance(layers, Iterable) else [layers]
     for i in chosen:
         if isinstance(i, bool) or not hasattr(i, "__index__") or not -n <= i < n:
             raise ValueError(
-                f"layers={layers!r} must be 'all' or indices from {-n} to {n - 1}: "
+                f"layers={layers!r} must be 'all', 'learnt' or indices from {-n} to {n - 1}: "
                 f"this network has {n} layers."
             )
     out = sorted({int(i) % n for i in chosen})

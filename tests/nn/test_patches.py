@@ -146,6 +146,19 @@ def test_rows_that_are_held_out_play_no_part(small, digits):
     assert torch.equal(*weights)
 
 
+def test_learnt_layers_are_all_but_the_fixed_one(small, digits):
+    X, _ = digits
+    for first_layer, first in (("patches", 1), ("trained_patches", 0), ("learnt", 0)):
+        spec = DCGANSpec(channels=(8, 6, 4), first_layer=first_layer)
+        fit = small(
+            DCGANDiscriminatorFeatures, image_shape=(8, 8), discriminator=spec, layers="learnt"
+        ).fit(X)
+        names = fit.get_feature_names_out()
+        assert names[0].startswith(f"layer{first}_") and names[-1].startswith("layer2_")
+    with pytest.raises(ValueError, match="layers='some' must be 'all', 'learnt' or indices"):
+        small(DCGANDiscriminatorFeatures, image_shape=(8, 8), layers="some").fit(X)
+
+
 def test_an_odd_number_of_channels_is_refused(small, digits):
     spec = DCGANSpec(7, n_blocks=2, first_layer="patches")
     with pytest.raises(ValueError, match="7 channels"):
