@@ -28,7 +28,7 @@ WHITENING = 1.0  # of `RandomPatchFeatures`, chosen on training images
 
 
 class WhitenedPatches(FromData):
-    """x (n, c, h, w) -> responses (n, n_filters, h / stride, w / stride); the first pass draws.
+    """x (n, c, h, w) -> r and -r, responses (n, 2 n_filters, h / stride, w / stride).
 
     Parameters
     ----------
@@ -79,14 +79,15 @@ class WhitenedPatches(FromData):
             d = self.weight[0].numel()
             norms = (d * (square - mean.square()).clamp(min=0) + self.floor.square()).sqrt()
             gain = norms.clamp(min=torch.finfo(norms.dtype).tiny).reciprocal()
-        return r * gain.to(r.dtype)
+        r = r * gain.to(r.dtype)
+        return torch.cat([r, -r], dim=1)
 
 
-class TwoSided(nn.Module):
-    """Responses (n, k, ...) -> what exceeds the threshold on either side, (n, 2k, ...)."""
+class SoftThreshold(nn.Module):
+    """max(0, r - threshold)."""
 
     def forward(self, r: Tensor) -> Tensor:
-        return torch.cat([F.relu(r - THRESHOLD), F.relu(-r - THRESHOLD)], dim=1)
+        return F.relu_(r - THRESHOLD)
 
 
 def patch_block(
@@ -95,4 +96,4 @@ def patch_block(
     """The first block of a network on images: n_outputs / 2 patches, two-sided."""
     size = min(LARGEST, usual_patch(min(image_shape[1:])))
     layer = WhitenedPatches(image_shape[0], n_outputs // 2, size, stride, trained)
-    return Block(layer, nn.Identity(), TwoSided())
+    return Block(layer, nn.Identity(), SoftThreshold())
