@@ -15,6 +15,7 @@ SCRIPTS = {
     "bigan_mnist": "run --epochs 2 --seeds 0 --draws 2 --methods raw untrained bigan d ae_l2",
     "bigan_layers_mnist": "--epochs 1 --draws 2",
     "mgan_mnist": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 0 4",
+    "stabilisers": "run --dataset mnist --seeds 0 --labels 5 --methods raw plain best --spread",
     "mgan_transfer": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 4",
 }
 

@@ -41,6 +41,7 @@ from skgan import (
     ContrastiveDiscriminatorFeatures,
     DCGANDiscriminatorFeatures,
     DCGANSpec,
+    LatentRegressorEncoder,
     MGANExtractor,
     SupervisedFeatures,
 )
@@ -64,12 +65,20 @@ METHODS = {
     "EMA": lambda: DCGANDiscriminatorFeatures(ema_decay=0.99),
     "augment": lambda: DCGANDiscriminatorFeatures(augment="auto"),
     "hinge, augment": lambda: DCGANDiscriminatorFeatures(**HINGE, augment="auto"),
-    "patches first": lambda: DCGANDiscriminatorFeatures(
-        **HINGE, augment="auto", discriminator="patches", layers=(1, 2)
+    "patches first": lambda: DCGANDiscriminatorFeatures(discriminator="patches", layers="learnt"),
+    "hinge, rotation": lambda: DCGANDiscriminatorFeatures(**HINGE, rotation_weight=1.0),
+    "hinge, infomax": lambda: DCGANDiscriminatorFeatures(**HINGE, infomax_weight=0.2),
+    "hinge, CReLU": lambda: DCGANDiscriminatorFeatures(
+        **HINGE, discriminator=DCGANSpec(activation="crelu")
+    ),
+    "hinge, Fisher": lambda: DCGANDiscriminatorFeatures(
+        **HINGE, output="fisher", n_components=4096, precision="float32"
     ),
     "DCGAN best": lambda: DCGANDiscriminatorFeatures.from_preset("best"),
     "BiGAN": lambda: BiGANEncoder(),
     "BiGAN best": lambda: BiGANEncoder.from_preset("best"),
+    "regressor": lambda: LatentRegressorEncoder(),
+    "regressor best": lambda: LatentRegressorEncoder.from_preset("best"),
     "MGAN": lambda: MGANExtractor(),
     "MGAN best": lambda: MGANExtractor.from_preset("best"),
     "best": best,
@@ -197,9 +206,8 @@ def run(options):
             report = common.report_of(said) | {
                 "set": options.dataset, "method": name, "seed": seed, **more,
                 "held": held and scores(options, estimator, train, held, seed),
-                "test": scores(options, estimator, train, test, seed),
-                "spread": options.spread and spread(estimator, train, test, seed),
-                "spread_held": options.spread and held and spread(estimator, train, held, seed),
+                "test": None if held else scores(options, estimator, train, test, seed),
+                "spread": options.spread and spread(estimator, train, held or test, seed),
                 "seconds_in_all": time.perf_counter() - started,
             }  # fmt: skip
             common.write(path, report)
@@ -213,8 +221,10 @@ def fitted(options, name, seed, train, held):
         return UNLEARNED[name](seed).fit(X), {}
     n = epochs_of(options, name)
     estimator = METHODS[name]().set_params(
-        random_state=seed, precision=options.precision, warm_start=held is not None, verbose=1
+        random_state=seed, warm_start=held is not None, verbose=1
     )
+    if estimator.precision == "auto":
+        estimator.set_params(precision=options.precision)
     if held is None:
         estimator.set_params(checkpoint_dir=options.work)
     parts = [n - n // 2, n] if held is not None else [n]
@@ -317,18 +327,17 @@ def table(options):
     """Means and standard deviations over seeds, in percent."""
     reports = common.read_all(options.results, f"stabilisers_{options.dataset}_*_seed*.json")
     reports = [r for r in reports if "from" not in r]
-    parts = ["held", "test"] if SETS[options.dataset].get("held") else ["test"]
-    budgets = options.labels
-    columns = [f"{part}, {b}" for part in parts for b in budgets]
+    part = "held" if "held" in SETS[options.dataset] else "test"
+    columns = [*options.labels, "10, graph"]
     common.print_head(["method", "epochs", "steps", *columns, "forgetting", "KID", "seeds"])
     for name in [*UNLEARNED, *METHODS]:
         of = [r for r in reports if r["method"] == name]
         if not of:
             continue
         values = [
-            [100 * r[part][str(b)]["mean"] for r in of if str(b) in r[part]]
-            for part in parts for b in budgets
-        ]  # fmt: skip
+            [100 * r[part][str(b)]["mean"] for r in of if str(b) in r[part]] for b in options.labels
+        ]
+        values.append([100 * r["spread"]["mean"] for r in of if r["spread"]])
         curves = [[c["mean"] for c in r["after_halves"]] for r in of if r.get("after_halves")]
         common.print_row([
             name, of[0].get("n_epochs", "-"), of[0].get("n_steps", "-"), *map(common.cell, values),
@@ -362,7 +371,7 @@ def parse_options():
     parser.add_argument("--methods", nargs="+", choices=[*UNLEARNED, *METHODS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--labels", nargs="+", default=[10, 100], type=budget, help="per class")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of the CPU, for a training")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of the CPU, for a training")
     parser.add_argument("--rounds", type=int, default=3, help="of the calibration")
     parser.add_argument("--spread", action="store_true", help="also by graph label spreading")
     parser.add_argument("--to", choices=list(SETS), default="digits", help="of transfer")

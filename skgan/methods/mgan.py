@@ -26,6 +26,9 @@ from ..parameters import GeneratorParameters, PriorParameters, TrunkParameters
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameter, parameters
 
+# Of `examples/papers/stabilisers.py`: chosen on digits and clothes of 28x28 pixels.
+BEST = {"discriminator": "patches", "augment": "auto"}
+
 
 @parameters
 class MGANExtractor(
@@ -120,6 +123,7 @@ class MGANExtractor(
     classifier_ = WholeNetwork("The classifier: samples -> scores (n, n_generators).")
 
     _networks = ("generator", "trunk", "discriminator", "classifier")
+    _presets = {"best": BEST}
 
     def _check(self):
         check_number("n_generators", self.n_generators, low=1, integer=True)
