@@ -125,7 +125,7 @@ FULL = {
 SETS = {
     "digits": {"held": 800},
     "fashion": {"held": 2000},
-    "mnist": {"epochs": {"plain": 6, "best": 3, "best, alone": 7}},
+    "mnist": {"epochs": {"plain": 5, "best": 2, "best, alone": 5}},
     "cifar10": {"epochs": {"plain": 12, "best": 12, "best, alone": 26}},
 }
 
