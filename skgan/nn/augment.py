@@ -11,6 +11,7 @@ passed in. All changes of place (shift, rotation, scale, shear, crop, flip) are 
 | crop | enlarges a window of half to all of the area, 3:4 to 4:3 (SimCLR; from .08 there) |
 | affine | moves by .18 of half the side, turns by .35 rad, scales and shears by .2, all at most |
 | colour | brightness, contrast, a gain per channel; a fifth of the images in grey (as SimCLR) |
+| invert | turns half of the images into their negatives |
 | noise | adds U(-1/2, 1/2) to every number; the one change that rows of a table have, too |
 
 DiffAugment: Zhao et al. 2020, arXiv 2006.10738; SimCLR: Chen et al. 2020, arXiv 2002.05709.
@@ -26,7 +27,7 @@ from torch.nn import functional as F
 
 from ..utils.checks import check_choice
 
-NAMES = ("shift", "cutout", "flip", "crop", "affine", "colour", "noise")
+NAMES = ("shift", "cutout", "flip", "crop", "affine", "colour", "invert", "noise")
 # For drawn or written characters, whose colour says nothing and whose mirror image is another one;
 # and for photographs.
 POLICIES = {"digits": ("affine",), "photographs": ("crop", "flip", "colour")}
@@ -74,6 +75,8 @@ def augmented(x: Tensor, names: Sequence[str], uniform: Callable[..., Tensor]) -
         x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     if "colour" in names:
         x = _colour(x, between)
+    if "invert" in names:
+        x = x * between(-1, 1, 1, 1, 1).sign()
     if "cutout" in names:
         x = _cutout(x, between)
     if "noise" in names:

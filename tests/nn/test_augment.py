@@ -23,7 +23,7 @@ def test_samples_change_each_by_itself_and_repeatably(name):
     out = augmented(x, [name], draws())
     assert out.shape == x.shape and out.dtype == torch.float32
     different = {tuple(o.flatten().tolist()) for o in out}
-    assert len(different) >= (2 if name == "flip" else 5)
+    assert len(different) >= (2 if name in ("flip", "invert") else 5)
     assert torch.equal(out, augmented(x, [name], draws()))
     assert not torch.equal(out, augmented(x, [name], draws(1)))
 
