@@ -84,10 +84,11 @@ class CriticParameters(Checked):
     augment : None, str, tuple of str or callable
         Random changes of all samples that the discriminator sees in training, real or generated:
         "shift", "cutout", "flip", "crop", "affine", "colour", "invert" or, also for tables,
-        "noise"; several of them as a tuple; "digits" (affine) or "photographs" (crop, flip and
-        colour), of which "auto" takes the first for images of one channel; or a callable that maps
-        samples (n, c, h, w) in [-1, 1] to the same, by differentiable operations (Zhao et al.
-        2020, arXiv 2006.10738).
+        "noise"; several of them as a tuple; "digits" (affine), "signs" (crop, colour and
+        invert: characters in colour) or "photographs" (crop, flip and colour); "auto", which takes
+        "digits" for images of one channel and "signs" for others; or a callable that maps samples
+        (n, c, h, w) in [-1, 1] to the same, by differentiable operations (Zhao et al. 2020, arXiv
+        2006.10738).
     rotation_weight : float
         Weight beta of a rotation loss in D's loss: a second head of D tells by which of 0, 90, 180
         and 270 degrees real images were rotated. Every fourth image of a minibatch is used, in all

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.datasets import load_sample_images
 
 import skgan
 from skgan import datasets
@@ -65,6 +66,24 @@ def fashion(part, n):
         shape = [int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(data[3])]
         arrays.append(np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)[:n])
     return tuple(arrays)
+
+
+def painted(X, seed=0):
+    """Digits (n, 28, 28) in colour, (n, 32, 32, 3): each inverts a part of a photograph behind it.
+
+    As MNIST-M (Ganin et al. 2016), with scikit-learn's two sample images in place of BSDS500.
+    """
+    photographs, rng = load_sample_images().images, np.random.RandomState(seed)
+    out = np.empty((len(X), 32, 32, 3), np.uint8)
+    for k, x in enumerate(X):
+        photograph = photographs[rng.randint(len(photographs))]
+        side = rng.randint(32, 97)
+        top, left = (rng.randint(n - side) for n in photograph.shape[:2])
+        rows = (np.arange(32) * side / 32).astype(int)
+        behind = photograph[top + rows][:, left + rows].astype(float)
+        ink = np.pad(x, 2)[..., None].astype(float)
+        out[k] = np.abs(behind - ink).astype(np.uint8)
+    return out
 
 
 def as_rows(X):

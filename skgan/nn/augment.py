@@ -28,15 +28,19 @@ from torch.nn import functional as F
 from ..utils.checks import check_choice
 
 NAMES = ("shift", "cutout", "flip", "crop", "affine", "colour", "invert", "noise")
-# For drawn or written characters, whose colour says nothing and whose mirror image is another one;
-# and for photographs.
-POLICIES = {"digits": ("affine",), "photographs": ("crop", "flip", "colour")}
+# For written characters, whose mirror images are others; for characters in colour, which may be
+# dark on light or light on dark; and for photographs.
+POLICIES = {
+    "digits": ("affine",),
+    "signs": ("crop", "colour", "invert"),
+    "photographs": ("crop", "flip", "colour"),
+}
 
 
 def policy_of(augment: Any, shape: tuple[int, ...]) -> tuple[str, ...] | Callable | None:
     """The names that a value of `augment` stands for, a callable, or None, for samples of `shape`.
 
-    "auto" takes "digits" for images of one channel, "photographs" for other images, and "noise" for
+    "auto" takes "digits" for images of one channel, "signs" for other images, and "noise" for
     rows of a table, for which there is nothing else.
     """
     if augment is None or callable(augment):
@@ -44,7 +48,7 @@ def policy_of(augment: Any, shape: tuple[int, ...]) -> tuple[str, ...] | Callabl
     if isinstance(augment, str):
         check_choice("augment", augment, ("auto", *POLICIES, *NAMES))
         if augment == "auto":
-            kinds = "digits" if shape[0] == 1 else "photographs"
+            kinds = "digits" if shape[0] == 1 else "signs"
             augment = kinds if len(shape) == 3 else "noise"
         names: Sequence[str] = POLICIES.get(augment, (augment,))
     else:

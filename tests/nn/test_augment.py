@@ -58,7 +58,7 @@ def test_cutout_takes_a_quarter_at_most():
 
 def test_auto_looks_at_the_samples():
     assert policy_of("auto", (1, 28, 28)) == POLICIES["digits"]
-    assert policy_of("auto", (3, 32, 32)) == POLICIES["photographs"]
+    assert policy_of("auto", (3, 32, 32)) == POLICIES["signs"]
     assert policy_of("auto", (7,)) == ("noise",)
     assert policy_of(None, (7,)) is None and policy_of(len, (7,)) is len
     assert policy_of(["flip", "noise"], (1, 8, 8)) == ("flip", "noise")
