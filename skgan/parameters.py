@@ -254,6 +254,32 @@ class PriorParameters(CodeParameters):
 
 
 @parameters
+class CategoricalPriorParameters(PriorParameters):
+    """A prior of z with categorical parts.
+
+    Parameters
+    ----------
+    categories : tuple of int
+        Sizes of one-hot parts that are appended to z, each category equally likely; the network
+        that gives codes gives their probabilities.
+    """
+
+    categories: tuple[int, ...] = parameter(default=(), shapes=True)
+
+    def _check(self) -> None:
+        if not isinstance(self.categories, (tuple, list)):
+            raise ValueError(
+                f"categories={self.categories!r} must be a tuple of sizes, such as (10,)."
+            )
+        for size in self.categories:
+            check_number("categories", size, low=2, integer=True)
+        super()._check()
+
+    def _categories(self) -> tuple[int, ...]:
+        return tuple(self.categories)
+
+
+@parameters
 class GeneratorParameters(Checked):
     """The network from z to samples.
 
