@@ -393,7 +393,9 @@ class TrunkFeatures(LayerParameters):
         super()._check()
 
     def _keeps_statistics(self) -> tuple[str, ...]:
-        return (self._features_of,) if self.bn_stats == "running" else ()
+        if self.bn_stats == "real":
+            return ()
+        return self._features_of, "trunk"  # and layers that it shares with others
 
     def _extractor(self, nets: Any) -> PooledTaps:
         net, shape = getattr(nets, self._features_of), self.input_shape_  # type: ignore[attr-defined]

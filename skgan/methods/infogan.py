@@ -257,9 +257,8 @@ class InfoGANExtractor(
                 "categories=(10,)."
             )
         check_number("code", code, low=0, high=len(self.categories) - 1, integer=True)
-        return self._apply(
-            lambda nets: lambda x: self._parts(nets.recognition(x))[1 + code], X
-        ).argmax(1)
+        scores = self._apply(lambda nets: lambda x: self._parts(nets.recognition(x))[1 + code], X)
+        return scores.argmax(1)
 
     def fit_predict(self, X, y=None):
         """Train the networks on X, and return the first categorical code of every sample.
@@ -311,23 +310,20 @@ class InfoGANExtractor(
 
     def _varied(self, code, values):
         """The columns of a code in z, and its values there (n_values, number of columns)."""
-        names = self._prior().names()[self.latent_dim :]
-        known = list(dict.fromkeys(name.partition("_")[0] for name in names))
-        check_choice("code", code, known)
-        columns = [
-            i for i, name in enumerate(names, self.latent_dim) if name.partition("_")[0] == code
-        ]
-        k = len(columns)
+        owners = [name.partition("_")[0] for name in self._prior().names()]
+        check_choice("code", code, dict.fromkeys(owners[self.latent_dim :]))
+        columns = [i for i, owner in enumerate(owners) if owner == code]
+        k, categorical = len(columns), code.startswith("category")
         if values is None:
-            values = np.arange(k) if k > 1 else np.linspace(-1, 1, 9)
+            values = np.arange(k) if categorical else np.linspace(-1, 1, 9)
         values = np.asarray(values)
         if values.ndim != 1 or not len(values):
             raise ValueError(f"values={values!r} must be a list of at least one value.")
         for value in values.tolist():
-            if k > 1:
+            if categorical:
                 check_number("values", value, low=0, high=k - 1, integer=True)
             else:
                 check_number("values", value)
-        if k > 1:
-            return columns, torch.eye(k)[torch.from_numpy(values)]
-        return columns, torch.from_numpy(values).float()[:, None]
+        if categorical:
+            return columns, torch.eye(k)[values.tolist()]
+        return columns, torch.tensor(values.tolist(), dtype=torch.float32)[:, None]
