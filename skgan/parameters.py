@@ -260,18 +260,16 @@ class CategoricalPriorParameters(PriorParameters):
     Parameters
     ----------
     categories : tuple of int
-        Sizes of one-hot parts that are appended to z, each category equally likely; the network
-        that gives codes gives their probabilities.
+        Sizes of one-hot parts that are appended to z; codes of samples hold their probabilities.
     """
 
     categories: tuple[int, ...] = parameter(default=(), shapes=True)
 
     def _check(self) -> None:
-        if not isinstance(self.categories, (tuple, list)):
-            raise ValueError(
-                f"categories={self.categories!r} must be a tuple of sizes, such as (10,)."
-            )
-        for size in self.categories:
+        sizes = self.categories
+        if not isinstance(sizes, (tuple, list)):
+            raise ValueError(f"categories={sizes!r} must be a tuple of sizes, such as (10,).")
+        for size in sizes:
             check_number("categories", size, low=2, integer=True)
         super()._check()
 
@@ -393,9 +391,8 @@ class TrunkFeatures(LayerParameters):
         super()._check()
 
     def _keeps_statistics(self) -> tuple[str, ...]:
-        if self.bn_stats == "real":
-            return ()
-        return self._features_of, "trunk"  # and layers that it shares with others
+        # "trunk": layers that the network shares with others.
+        return (self._features_of, "trunk") if self.bn_stats == "running" else ()
 
     def _extractor(self, nets: Any) -> PooledTaps:
         net, shape = getattr(nets, self._features_of), self.input_shape_  # type: ignore[attr-defined]

@@ -62,7 +62,8 @@ BUILDERS = {
     "mgan-table": (MGAN, {"discriminator": "auto", **TABLE}),
     "contrad": (CONTRAD, {"norm": "batch", "n_hidden": 8, "n_projection": 6}),
     "contrad-table": (CONTRAD, {"discriminator": "auto", **TABLE}),
-    "infogan": (INFOGAN, {"categories": (4, 3), "learn_std": True, "latent": "normal"}),
+    "infogan": (INFOGAN, {"categories": (4, 3), "learn_std": True, "latent": "normal",
+                          "lr": 2e-3}),
     "infogan-trunk": (INFOGAN, {"output": "trunk", "recognition_hidden": None,
                                 "n_continuous": 0, "bn_stats": "running"}),
     "infogan-table": (INFOGAN, {"discriminator": "auto", "categories": (), **TABLE}),
@@ -171,7 +172,7 @@ def uses(estimator, X):
         out |= {"predict": estimator.predict(X), "predict_proba": estimator.predict_proba(X)}
         out["decision_function"] = estimator.decision_function(X)
     elif hasattr(estimator, "predict") and estimator.categories:
-        out |= {"predict": estimator.predict(X), "traverse": estimator.traverse()}
+        out |= {"predict": estimator.predict(X), "traverse": estimator.traverse(random_state=0)}
     if hasattr(estimator, "sample"):
         out["sample"] = estimator.sample(3, 0)
     if hasattr(estimator, "reconstruct"):

@@ -324,6 +324,5 @@ class InfoGANExtractor(
                 check_number("values", value, low=0, high=k - 1, integer=True)
             else:
                 check_number("values", value)
-        if categorical:
-            return columns, torch.eye(k)[values.tolist()]
-        return columns, torch.tensor(values.tolist(), dtype=torch.float32)[:, None]
+        rows = np.eye(k)[values.tolist()] if categorical else values[:, None]
+        return columns, torch.from_numpy(rows.astype(np.float32))
