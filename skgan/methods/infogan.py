@@ -1,7 +1,7 @@
 """InfoGAN: codes that G's samples must tell (Chen et al. 2016, arXiv 1606.03657).
 
-    min_(G,Q) max_D  E_x log D(x) + E_(z,c) log(1 - D(G(z, c))) - lambda L_I(G, Q)     (eq. 6)
-    L_I(G, Q) = E_(c, x ~ G(z,c)) log Q(c | x) + H(c)  <=  I(c; G(z, c))              (eq. 5)
+    min_(G,Q) max_D  E_x log D(x) + E_(z,c) log(1 - D(G(z, c))) - lambda L_I(G, Q)
+    L_I(G, Q) = E_(c, x ~ G(z,c)) log Q(c | x) + H(c)  <=  I(c; G(z, c))
 
 Part of what G is given is a code c: categories, each equally likely, and numbers from U(-1, 1). Q
 estimates it from the sample, as a head on D's trunk: a softmax for each categorical code, and a
@@ -197,7 +197,7 @@ class InfoGANExtractor(
         generated, q = D(x_hat, Q)
         nll = self._nll(q, z)
         l_i = self._weighted(nll)
-        # Paper: "log(1 - D(G(z, c)))" in eq. 1; -log D(G(z, c)) here, as is usual since.
+        # Paper: its game has log(1 - D(G(z, c))); here G's loss is the non-saturating one.
         l_g = ns_generator(generated) + self._added_to_generator(D, batch, x_hat)
         update(generator=l_g + l_i)
         batch.log(**self._information(nll))
