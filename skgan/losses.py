@@ -7,6 +7,7 @@ are bfloat16.
 
 import functools
 from collections.abc import Callable
+from math import log, pi
 
 import torch
 from torch import Tensor
@@ -159,6 +160,13 @@ def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
 def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
     """-E log p(y | x), p = softmax of the scores (n, k), for class indices y (n,)."""
     return -log_softmax(scores, 1).gather(1, y[:, None]).mean()
+
+
+@in_float32
+def gaussian_nll(mean: Tensor, log_std: Tensor, c: Tensor) -> Tensor:
+    """-E sum_i log N(c_i; mu_i, sigma_i^2), in nats, for mu, log sigma and c of shape (n, d)."""
+    scaled = (c - mean) * (-log_std).exp()
+    return (0.5 * scaled.square() + log_std + 0.5 * log(2 * pi)).sum(1).mean()
 
 
 @in_float32

@@ -254,6 +254,30 @@ class PriorParameters(CodeParameters):
 
 
 @parameters
+class CategoricalPriorParameters(PriorParameters):
+    """A prior of z with categorical parts.
+
+    Parameters
+    ----------
+    categories : tuple of int
+        Sizes of one-hot parts that are appended to z; codes of samples hold their probabilities.
+    """
+
+    categories: tuple[int, ...] = parameter(default=(), shapes=True)
+
+    def _check(self) -> None:
+        sizes = self.categories
+        if not isinstance(sizes, (tuple, list)):
+            raise ValueError(f"categories={sizes!r} must be a tuple of sizes, such as (10,).")
+        for size in sizes:
+            check_number("categories", size, low=2, integer=True)
+        super()._check()
+
+    def _categories(self) -> tuple[int, ...]:
+        return tuple(self.categories)
+
+
+@parameters
 class GeneratorParameters(Checked):
     """The network from z to samples.
 
@@ -367,7 +391,8 @@ class TrunkFeatures(LayerParameters):
         super()._check()
 
     def _keeps_statistics(self) -> tuple[str, ...]:
-        return (self._features_of,) if self.bn_stats == "running" else ()
+        # "trunk": layers that the network shares with others.
+        return (self._features_of, "trunk") if self.bn_stats == "running" else ()
 
     def _extractor(self, nets: Any) -> PooledTaps:
         net, shape = getattr(nets, self._features_of), self.input_shape_  # type: ignore[attr-defined]

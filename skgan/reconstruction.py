@@ -48,8 +48,8 @@ class ReconstructionMixin(EncoderParameters, LayerParameters):
     # Of BaseGAN, with which this is combined.
     _nets: ClassVar[Any]
     _decode: ClassVar[Any]
+    _decoded: ClassVar[Any]
     _apply: ClassVar[Any]
-    _device: ClassVar[Any]
     _format: ClassVar[Any]
     _extractor: ClassVar[Any]
 
@@ -72,7 +72,6 @@ class ReconstructionMixin(EncoderParameters, LayerParameters):
         return EncoderFeatures(encoder, self.output, names, code, taps)
 
     @available_if(_gives_codes)
-    @torch.no_grad()
     def inverse_transform(self, X):
         """G(z): the samples that the generator makes of codes.
 
@@ -98,8 +97,7 @@ class ReconstructionMixin(EncoderParameters, LayerParameters):
             )
         # A copy: PyTorch warns of arrays that it may not write to.
         z = torch.from_numpy(check_array(X, dtype=np.float32, copy=True))
-        rows = [self._decode(nets, part.to(self._device())).float().cpu() for part in z.split(512)]
-        return self._format.decode(torch.cat(rows))
+        return self._format.decode(self._decoded(z))
 
     @completed_by(X_AS_IN_FIT)
     def reconstruct(self, X):

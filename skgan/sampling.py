@@ -50,15 +50,23 @@ class Sampling:
         prior = self._prior()
         return torch.empty(n, 0) if prior is None else prior.draw(n, rng, component)
 
+    def _seeded_draw(self, n: int, random_state: Any, component: int | None = None) -> Tensor:
+        """n draws from the prior for a random state that users give."""
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return self._draw(n, stream(seed, "sample"), component)
+
     @torch.no_grad()
-    def _generate(self, n_samples: int, random_state, component: int | None) -> Tensor:
-        nets = self._nets()
+    def _decoded(self, z: Tensor) -> Tensor:
+        """What the fitted generator makes of z, part by part, on the CPU."""
+        nets, device = self._nets(), self._device()
+        parts = [self._decode(nets, part.to(device)).float().cpu() for part in z.split(512)]
+        return torch.cat(parts)
+
+    def _generate(self, n_samples: int, random_state: Any, component: int | None) -> Tensor:
+        self._nets()  # raises if nothing is fitted
         check_number("n_samples", n_samples, low=1, integer=True)
         settings.check_component(self, component)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        rng = stream(seed, "sample")
-        z = self._draw(n_samples, rng, component).to(self._device())
-        return torch.cat([self._decode(nets, part).float().cpu() for part in z.split(512)])
+        return self._decoded(self._seeded_draw(n_samples, random_state, component))
 
     @available_if(settings.has_prior)
     @completed_by(DRAWS)

@@ -34,7 +34,7 @@ from skgan.utils.discovery import all_estimators
 DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
-CONTRAD = skgan.ContrastiveDiscriminatorFeatures
+CONTRAD, INFOGAN = skgan.ContrastiveDiscriminatorFeatures, skgan.InfoGANExtractor
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -62,6 +62,11 @@ BUILDERS = {
     "mgan-table": (MGAN, {"discriminator": "auto", **TABLE}),
     "contrad": (CONTRAD, {"norm": "batch", "n_hidden": 8, "n_projection": 6}),
     "contrad-table": (CONTRAD, {"discriminator": "auto", **TABLE}),
+    "infogan": (INFOGAN, {"categories": (4, 3), "learn_std": True, "latent": "normal",
+                          "lr": 2e-3}),
+    "infogan-trunk": (INFOGAN, {"output": "trunk", "recognition_hidden": None,
+                                "n_continuous": 0, "bn_stats": "running"}),
+    "infogan-table": (INFOGAN, {"discriminator": "auto", "categories": (), **TABLE}),
 }  # fmt: skip
 
 
@@ -78,6 +83,7 @@ REAL_PASS = {
     SUPERVISED: lambda e, nets, x: nets.classifier(x),
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     CONTRAD: lambda e, nets, x: nets.discriminator(x),
+    INFOGAN: lambda e, nets, x: nets.discriminator(x),
 }
 
 
@@ -101,7 +107,7 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN])
+@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, INFOGAN])
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch
 ):
@@ -165,6 +171,8 @@ def uses(estimator, X):
     if is_classifier(estimator):
         out |= {"predict": estimator.predict(X), "predict_proba": estimator.predict_proba(X)}
         out["decision_function"] = estimator.decision_function(X)
+    elif hasattr(estimator, "predict") and estimator.categories:
+        out |= {"predict": estimator.predict(X), "traverse": estimator.traverse(random_state=0)}
     if hasattr(estimator, "sample"):
         out["sample"] = estimator.sample(3, 0)
     if hasattr(estimator, "reconstruct"):

@@ -11,6 +11,7 @@ from skgan import (
     BiGANEncoder,
     ContrastiveDiscriminatorFeatures,
     DCGANDiscriminatorFeatures,
+    InfoGANExtractor,
     LatentRegressorEncoder,
     MGANExtractor,
     MLPSpec,
@@ -112,7 +113,7 @@ def test_five_steps_with_lazy_r1_equal_a_loop_written_by_hand(digits, monkeypatc
     assert row["discriminator_r1"] == pytest.approx(torch.stack(logged).mean().item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("cls", CRITICS)
+@pytest.mark.parametrize("cls", [*CRITICS, InfoGANExtractor])
 def test_every_class_with_a_critic_has_r1_without_a_line_of_its_own(small, digits, cls):
     settings = {"image_shape": (8, 8), "norm": "spectral", "n_epochs": 1}
     if cls is MGANExtractor:

@@ -27,7 +27,7 @@ from ..losses import JOINT_LOSSES
 from ..nn import build_network
 from ..nn.codes import ENCODER_OUTPUTS, resize
 from ..nn.init import zero_head
-from ..parameters import GeneratorParameters, PriorParameters
+from ..parameters import CategoricalPriorParameters, GeneratorParameters
 from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameter, parameters
@@ -38,8 +38,8 @@ BEST = {"encoder": "patches", "augment": "auto"}
 
 @parameters
 class BiGANEncoder(
-    PriorParameters, GeneratorParameters, ReconstructionMixin, CriticParameters, DensityRatioMixin,
-    BaseGAN,
+    CategoricalPriorParameters, GeneratorParameters, ReconstructionMixin, CriticParameters,
+    DensityRatioMixin, BaseGAN,
 ):  # fmt: skip
     """Features from the encoder of a BiGAN, trained without labels.
 
@@ -50,8 +50,6 @@ class BiGANEncoder(
 
     Parameters
     ----------
-    categories : tuple of int
-        Sizes of one-hot parts that are appended to z; the encoder gives their probabilities.
     discriminator : str, spec, callable or Module
         The same choices as for `generator`; a callable is called as
         `f(input_shape=, norm=, latent_dim=, unary=)`. It maps samples and codes, D(x, z), to logits
@@ -79,7 +77,6 @@ class BiGANEncoder(
     ((1797, 256), (1797, 64))
     """
 
-    categories: tuple[int, ...] = parameter(default=(), shapes=True)
     encoder_output: str = parameter(default="squashed", shapes=True)
     unary: bool = parameter(default=False, shapes=True)
     play: str = "simultaneous"
@@ -90,12 +87,6 @@ class BiGANEncoder(
     _presets = {"best": BEST}
 
     def _check(self):
-        if not isinstance(self.categories, (tuple, list)):
-            raise ValueError(
-                f"categories={self.categories!r} must be a tuple of sizes, such as (10,)."
-            )
-        for size in self.categories:
-            check_number("categories", size, low=2, integer=True)
         check_choice("encoder_output", self.encoder_output, ENCODER_OUTPUTS)
         check_choice("play", self.play, ("simultaneous", "alternating"))
         check_flag("unary", self.unary)
@@ -110,9 +101,6 @@ class BiGANEncoder(
                 f"encoder_output='squashed' keeps codes in (-1, 1), but latent={self.latent!r} "
                 "draws numbers beyond: use encoder_output='linear' or 'gaussian'."
             )
-
-    def _categories(self):
-        return tuple(self.categories)
 
     def _shape(self, role, shape):
         """Shape of the samples that a network works on, with its own h and w where it has any."""

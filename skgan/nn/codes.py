@@ -14,7 +14,9 @@ OUTPUTS = ("penultimate", "latent", "layers")  # the features that `transform` m
 
 @dataclass(frozen=True)
 class Prior:
-    """Independent U(-1, 1) or N(0, 1) numbers, then equally likely one-hot categories (InfoGAN).
+    """U(-1, 1) or N(0, 1) numbers, then U(-1, 1) codes and one-hot categories (InfoGAN).
+
+    All are independent, and the categories of a part equally likely.
 
     Attributes
     ----------
@@ -23,22 +25,31 @@ class Prior:
         How many uniform or normal numbers.
     categories : tuple of int
         Number of categories in each one-hot part.
+    n_continuous : int
+        How many U(-1, 1) codes stand between the numbers and the one-hot parts.
     """
 
     latent: str
     latent_dim: int
     categories: tuple[int, ...] = ()
+    n_continuous: int = 0
 
     @property
     def dim(self) -> int:
-        return self.latent_dim + sum(self.categories)
+        return self.latent_dim + self.n_continuous + sum(self.categories)
 
     def draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
         """n draws (n, dim); with `component` all of them have this category in the first part."""
+
+        def uniform(d: int) -> Tensor:
+            return torch.rand(n, d, generator=rng, dtype=torch.float32) * 2 - 1
+
         if self.latent == "uniform":
-            parts = [torch.rand(n, self.latent_dim, generator=rng, dtype=torch.float32) * 2 - 1]
+            parts = [uniform(self.latent_dim)]
         else:
             parts = [torch.randn(n, self.latent_dim, generator=rng, dtype=torch.float32)]
+        if self.n_continuous:
+            parts.append(uniform(self.n_continuous))
         for i, k in enumerate(self.categories):
             chosen = torch.randint(k, (n,), generator=rng)
             if i == 0 and component is not None:
@@ -49,6 +60,7 @@ class Prior:
     def names(self) -> list[str]:
         """The names of z's entries."""
         names = [f"latent{i}" for i in range(self.latent_dim)]
+        names += [f"continuous{i}" for i in range(self.n_continuous)]
         return names + [f"category{j}_{i}" for j, k in enumerate(self.categories) for i in range(k)]
 
     def n_outputs(self, encoder_output: str) -> int:

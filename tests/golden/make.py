@@ -110,10 +110,17 @@ def contrad():
     return _small("ContrastiveDiscriminatorFeatures", spec, n_hidden=4, n_projection=3)
 
 
+def infogan():
+    """Codes of both kinds, and a head that estimates them on the discriminator's trunk."""
+    spec = DCGANSpec(2)
+    return _small("InfoGANExtractor", spec, categories=(3,), learn_std=True, recognition_hidden=4)
+
+
 # The format version that was the newest when a class came; 1 for all others.
-SINCE = {"contrad": 2}
+SINCE = {"contrad": 2, "infogan": 2}
 KINDS = (
     contrad,
+    infogan,
     images,
     table,
     steps,

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from skgan import ContrastiveDiscriminatorFeatures, DCGANSpec, MLPSpec
+from skgan.engine.batchnorm import batch_norms
 from skgan.losses import contrast_generated, nt_xent
 
 A = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 2.0], [-3.0, 4.0]])
@@ -186,6 +187,20 @@ def test_features_are_those_of_the_users_own_trunk_and_not_of_a_head(digits):
     with torch.no_grad():
         expected = est.trunk_(est._format.encode(digits[0]))
     np.testing.assert_allclose(features, expected, atol=1e-6)
+
+
+def test_running_statistics_are_another_choice(digits):
+    """Batch norm is in the trunk, whichever head the features are read with."""
+    settings = {"image_shape": (8, 8), "norm": "batch", "discriminator": DCGANSpec(4),
+                "generator": DCGANSpec(4), "n_epochs": 2, "batch_size": 32, "random_state": 0,
+                "device": "cpu"}  # fmt: skip
+    real, running = (
+        ContrastiveDiscriminatorFeatures(bn_stats=s, **settings).fit(digits[0])
+        for s in ("real", "running")
+    )
+    a, b = (batch_norms([e.trunk_])[0] for e in (real, running))
+    assert torch.equal(a.weight, b.weight)
+    assert not torch.allclose(a.running_mean, b.running_mean, rtol=1e-2)
 
 
 def test_bad_values_are_named(digits):
