@@ -168,6 +168,8 @@ class CriticParameters(Checked):
         TypeError
             For overrides that are no parameters of this class.
         """
+        if not cls._presets:
+            raise ValueError(f"name={name!r}: {cls.__name__} has no presets; use its constructor.")
         check_choice("name", name, tuple(cls._presets))
         return cls(**(copy.deepcopy(dict(cls._presets[name])) | overrides))
 
