@@ -10,6 +10,7 @@ from .methods import (
     LatentRegressorEncoder,
     MGANExtractor,
     SupervisedFeatures,
+    VAEGANEncoder,
 )
 from .nn import DCGANSpec, MLPSpec
 from .version import __version__
@@ -45,6 +46,7 @@ __all__ = [
     "MGANExtractor",
     "MLPSpec",
     "SupervisedFeatures",
+    "VAEGANEncoder",
     "__version__",
     "load",
 ]

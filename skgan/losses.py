@@ -156,6 +156,15 @@ def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
 
 
 @in_float32
+def normal_kl(mean: Tensor, log_spread: Tensor) -> Tensor:
+    """E KL(N(mu, diag sigma^2) || N(0, I)) = E 1/2 sum_i (mu_i^2 + sigma_i^2 - log sigma_i^2 - 1).
+
+    For means and log sigma (n, d).
+    """
+    return 0.5 * (mean.square() + (2 * log_spread).exp() - 2 * log_spread - 1).sum(1).mean()
+
+
+@in_float32
 def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
     """-E log p(y | x), p = softmax of the scores (n, k), for class indices y (n,)."""
     return -log_softmax(scores, 1).gather(1, y[:, None]).mean()

@@ -34,7 +34,7 @@ from skgan.utils.discovery import all_estimators
 DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
-CONTRAD = skgan.ContrastiveDiscriminatorFeatures
+CONTRAD, VAEGAN = skgan.ContrastiveDiscriminatorFeatures, skgan.VAEGANEncoder
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -62,6 +62,10 @@ BUILDERS = {
     "mgan-table": (MGAN, {"discriminator": "auto", **TABLE}),
     "contrad": (CONTRAD, {"norm": "batch", "n_hidden": 8, "n_projection": 6}),
     "contrad-table": (CONTRAD, {"discriminator": "auto", **TABLE}),
+    "vaegan": (VAEGAN, {"likelihood_layers": 0, "likelihood_tap": "activation"}),
+    "vaegan-prior": (VAEGAN, {"recon_as_fake": False, "norm": "spectral", "output": "layers",
+                              "augment": "shift", "balance": (0.68, 0.68)}),
+    "vaegan-table": (VAEGAN, {"encoder": "auto", "discriminator": "auto", **TABLE}),
 }  # fmt: skip
 
 
@@ -78,6 +82,7 @@ REAL_PASS = {
     SUPERVISED: lambda e, nets, x: nets.classifier(x),
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     CONTRAD: lambda e, nets, x: nets.discriminator(x),
+    VAEGAN: lambda e, nets, x: (nets.discriminator(x), nets.encoder(x)),
 }
 
 
@@ -101,7 +106,7 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN])
+@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, VAEGAN])
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch
 ):

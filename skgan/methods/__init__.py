@@ -7,6 +7,7 @@ from .dcgan import DCGANDiscriminatorFeatures
 from .latent_regressor import LatentRegressorEncoder
 from .mgan import MGANExtractor
 from .supervised import SupervisedFeatures
+from .vaegan import VAEGANEncoder
 
 __all__ = [
     "AutoencoderFeatures",
@@ -16,4 +17,5 @@ __all__ = [
     "LatentRegressorEncoder",
     "MGANExtractor",
     "SupervisedFeatures",
+    "VAEGANEncoder",
 ]
