@@ -3,6 +3,7 @@
 from . import methods, persistence
 from .data.sources import LazyImages
 from .methods import (
+    ACGANFeatures,
     AutoencoderFeatures,
     BiGANEncoder,
     ContrastiveDiscriminatorFeatures,
@@ -36,6 +37,7 @@ def load(path):
 
 
 __all__ = [
+    "ACGANFeatures",
     "AutoencoderFeatures",
     "BiGANEncoder",
     "ContrastiveDiscriminatorFeatures",

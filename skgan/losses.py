@@ -171,6 +171,14 @@ def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
 
 
 @in_float32
+def labelled_cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
+    """`cross_entropy` of the samples that have a label; those with -1 have none. 0 without any."""
+    each = -log_softmax(scores, 1).gather(1, y.clamp(min=0)[:, None])[:, 0]
+    known = y >= 0
+    return torch.where(known, each, 0).sum() / known.sum().clamp(min=1)
+
+
+@in_float32
 def squared_error(a: Tensor, b: Tensor) -> Tensor:
     """E 1/d sum_i (a_i - b_i)^2."""
     return (a - b).square().mean()

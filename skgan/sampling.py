@@ -20,9 +20,9 @@ Parameters
 n_samples : int
 random_state : None, int or RandomState
     Seed of the draws from the prior.
-component : None or int
-    Value of the prior's (first) categorical part in all samples: one generator of a
-    mixture, or one category. None draws it for each sample.
+component : None, int or array-like of int of shape (n_samples,)
+    Value of the prior's (first) categorical part in all samples, or in each: one generator
+    of a mixture, or one category. None draws it for each sample.
 """
 
 
@@ -45,16 +45,16 @@ class Sampling:
         """What z is; None in a game that draws no z."""
         return None
 
-    def _draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
+    def _draw(self, n: int, rng: torch.Generator, component: Any = None) -> Tensor:
         """n draws from the prior; (n, 0) in a game that has none."""
         prior = self._prior()
         return torch.empty(n, 0) if prior is None else prior.draw(n, rng, component)
 
     @torch.no_grad()
-    def _generate(self, n_samples: int, random_state, component: int | None) -> Tensor:
+    def _generate(self, n_samples: int, random_state, component: Any) -> Tensor:
         nets = self._nets()
         check_number("n_samples", n_samples, low=1, integer=True)
-        settings.check_component(self, component)
+        settings.check_component(self, component, n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         rng = stream(seed, "sample")
         z = self._draw(n_samples, rng, component).to(self._device())

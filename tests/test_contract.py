@@ -35,6 +35,7 @@ DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
 CONTRAD, VAEGAN = skgan.ContrastiveDiscriminatorFeatures, skgan.VAEGANEncoder
+ACGAN = skgan.ACGANFeatures
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -62,6 +63,9 @@ BUILDERS = {
     "mgan-table": (MGAN, {"discriminator": "auto", **TABLE}),
     "contrad": (CONTRAD, {"norm": "batch", "n_hidden": 8, "n_projection": 6}),
     "contrad-table": (CONTRAD, {"discriminator": "auto", **TABLE}),
+    "acgan": (ACGAN, {"layers": -1, "pool_grid": None}),
+    "acgan-spectral": (ACGAN, {"norm": "spectral", "augment": "shift", "rotation_weight": 1.0}),
+    "acgan-table": (ACGAN, {"discriminator": "auto", **TABLE}),
     "vaegan": (VAEGAN, {"likelihood_layers": 0, "likelihood_tap": "activation"}),
     "vaegan-prior": (VAEGAN, {"recon_as_fake": False, "norm": "spectral", "output": "layers",
                               "augment": "shift", "balance": (0.68, 0.68)}),
@@ -82,6 +86,7 @@ REAL_PASS = {
     SUPERVISED: lambda e, nets, x: nets.classifier(x),
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     CONTRAD: lambda e, nets, x: nets.discriminator(x),
+    ACGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     VAEGAN: lambda e, nets, x: (nets.discriminator(x), nets.encoder(x)),
 }
 
@@ -106,11 +111,11 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, VAEGAN])
+@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, ACGAN, VAEGAN])
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch
 ):
-    X = digits[0]
+    X, y = digits
     draws, draw = [], cls._draw
 
     def noted(self, *args, **kwargs):
@@ -118,7 +123,7 @@ def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
         return draws[-1].clone()
 
     monkeypatch.setattr(cls, "_draw", noted)
-    est = small(cls, image_shape=(8, 8), batch_size=len(X)).fit(X)
+    est = small(cls, image_shape=(8, 8), batch_size=len(X)).fit(X, y)
     z, net = draws[-1], copy.deepcopy(est.generator_)  # one batch: the last draw of all
     if cls is MGAN:
         z = est._for_each_generator(z[:30, : est.latent_dim].repeat(10, 1))[0]

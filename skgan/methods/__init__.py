@@ -1,5 +1,6 @@
 """One paper a file."""
 
+from .acgan import ACGANFeatures
 from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
 from .contrad import ContrastiveDiscriminatorFeatures
@@ -10,6 +11,7 @@ from .supervised import SupervisedFeatures
 from .vaegan import VAEGANEncoder
 
 __all__ = [
+    "ACGANFeatures",
     "AutoencoderFeatures",
     "BiGANEncoder",
     "ContrastiveDiscriminatorFeatures",
