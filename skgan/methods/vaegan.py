@@ -164,7 +164,7 @@ class VAEGANEncoder(
         generated = D(x_hat)
         real, fakes = D(x), [generated, D(x_rec)] if self.recon_as_fake else [generated]
         real_loss = ns_generator(real)  # -log Dis(x)
-        fake_loss: Any = -sum(map(saturating_generator, fakes))  # -log(1 - Dis(...)), of both kinds
+        fake_loss = -sum(map(saturating_generator, fakes))  # -log(1 - Dis(...)), of both kinds
         # Paper: Dec is to minimise log(1 - Dis(...)); here -log Dis(...), whose gradient does not
         # vanish where Dis wins. The released code weighs it by 1 - gamma.
         adversarial = sum(map(ns_generator, fakes))
@@ -175,7 +175,7 @@ class VAEGANEncoder(
             "discriminator": real_loss + fake_loss + self._added(D, batch, (x,), (x_hat,)),
         }  # fmt: skip
         if self.balance is not None:
-            moved = self._balanced(real_loss.item(), fake_loss.item() / len(fakes))
+            moved = self._balanced(*batch.agreed(real_loss, fake_loss / len(fakes)))
             batch.log(**{f"{k}_moved": llike.new_tensor(float(v)) for k, v in moved.items()})
             losses = {role: loss for role, loss in losses.items() if moved.get(role, True)}
         update(**losses)

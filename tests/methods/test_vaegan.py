@@ -11,6 +11,7 @@ from torch import nn
 
 import skgan
 from skgan import MLPSpec, VAEGANEncoder
+from skgan.engine.processes import agreed
 from skgan.losses import normal_kl
 
 from .games import one_step
@@ -78,6 +79,7 @@ def test_the_three_losses_by_hand_on_four_samples(dtype):
         x, step = torch.zeros(4, 1), 1
         latent, normal = staticmethod(lambda: None), staticmethod(lambda *s: torch.zeros(s))
         log = staticmethod(lambda **values: logged.update(values))
+        agreed = staticmethod(agreed)
 
     est = VAEGANEncoder(latent_dim=1, gamma=0.3, kl_weight=0.7, balance=(0.68, 0.5))
     est._step(Nets, Batch, lambda **losses: moves.update(losses))
