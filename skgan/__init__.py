@@ -3,6 +3,7 @@
 from . import methods, persistence
 from .data.sources import LazyImages
 from .methods import (
+    ACGANFeatures,
     AutoencoderFeatures,
     BiGANEncoder,
     ContrastiveDiscriminatorFeatures,
@@ -11,6 +12,7 @@ from .methods import (
     LatentRegressorEncoder,
     MGANExtractor,
     SupervisedFeatures,
+    VAEGANEncoder,
 )
 from .nn import DCGANSpec, MLPSpec
 from .version import __version__
@@ -36,6 +38,7 @@ def load(path):
 
 
 __all__ = [
+    "ACGANFeatures",
     "AutoencoderFeatures",
     "BiGANEncoder",
     "ContrastiveDiscriminatorFeatures",
@@ -47,6 +50,7 @@ __all__ = [
     "MGANExtractor",
     "MLPSpec",
     "SupervisedFeatures",
+    "VAEGANEncoder",
     "__version__",
     "load",
 ]

@@ -157,6 +157,15 @@ def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
 
 
 @in_float32
+def normal_kl(mean: Tensor, log_spread: Tensor) -> Tensor:
+    """E KL(N(mu, diag sigma^2) || N(0, I)) = E 1/2 sum_i (mu_i^2 + sigma_i^2 - log sigma_i^2 - 1).
+
+    For means and log sigma (n, d).
+    """
+    return 0.5 * (mean.square() + (2 * log_spread).exp() - 2 * log_spread - 1).sum(1).mean()
+
+
+@in_float32
 def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
     """-E log p(y | x), p = softmax of the scores (n, k), for class indices y (n,)."""
     return -log_softmax(scores, 1).gather(1, y[:, None]).mean()
@@ -167,6 +176,14 @@ def gaussian_nll(mean: Tensor, log_std: Tensor, c: Tensor) -> Tensor:
     """-E sum_i log N(c_i; mu_i, sigma_i^2), in nats, for mu, log sigma and c of shape (n, d)."""
     scaled = (c - mean) * (-log_std).exp()
     return (0.5 * scaled.square() + log_std + 0.5 * log(2 * pi)).sum(1).mean()
+
+
+@in_float32
+def labelled_cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
+    """`cross_entropy` of the samples that have a label; those with -1 have none. 0 without any."""
+    each = -log_softmax(scores, 1).gather(1, y.clamp(min=0)[:, None])[:, 0]
+    known = y >= 0
+    return torch.where(known, each, 0).sum() / known.sum().clamp(min=1)
 
 
 @in_float32

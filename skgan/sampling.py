@@ -20,9 +20,9 @@ Parameters
 n_samples : int
 random_state : None, int or RandomState
     Seed of the draws from the prior.
-component : None or int
-    Value of the prior's (first) categorical part in all samples: one generator of a
-    mixture, or one category. None draws it for each sample.
+component : None, int or array-like of int of shape (n_samples,)
+    Value of the prior's (first) categorical part in all samples, or in each: one generator
+    of a mixture, or one category. None draws it for each sample.
 """
 
 
@@ -45,12 +45,12 @@ class Sampling:
         """What z is; None in a game that draws no z."""
         return None
 
-    def _draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
+    def _draw(self, n: int, rng: torch.Generator, component: Any = None) -> Tensor:
         """n draws from the prior; (n, 0) in a game that has none."""
         prior = self._prior()
         return torch.empty(n, 0) if prior is None else prior.draw(n, rng, component)
 
-    def _seeded_draw(self, n: int, random_state: Any, component: int | None = None) -> Tensor:
+    def _seeded_draw(self, n: int, random_state: Any, component: Any = None) -> Tensor:
         """n draws from the prior for a random state that users give."""
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return self._draw(n, stream(seed, "sample"), component)
@@ -62,10 +62,10 @@ class Sampling:
         parts = [self._decode(nets, part.to(device)).float().cpu() for part in z.split(512)]
         return torch.cat(parts)
 
-    def _generate(self, n_samples: int, random_state: Any, component: int | None) -> Tensor:
+    def _generate(self, n_samples: int, random_state: Any, component: Any) -> Tensor:
         self._nets()  # raises if nothing is fitted
         check_number("n_samples", n_samples, low=1, integer=True)
-        settings.check_component(self, component)
+        settings.check_component(self, component, n_samples)
         return self._decoded(self._seeded_draw(n_samples, random_state, component))
 
     @available_if(settings.has_prior)

@@ -76,8 +76,8 @@ def has_prior(estimator: Any) -> bool:
     return True
 
 
-def check_component(estimator: Any, component: Any) -> None:
-    """Raise a ValueError for a component that the prior does not have."""
+def check_component(estimator: Any, component: Any, n_samples: int) -> None:
+    """Raise a ValueError for a component that the prior does not have; one, or one per sample."""
     if component is None:
         return
     prior = estimator._prior()
@@ -86,7 +86,14 @@ def check_component(estimator: Any, component: Any) -> None:
             f"component={component!r}: {type(estimator).__name__} draws from a prior without a "
             "categorical part here; leave it None."
         )
-    check_number("component", component, low=0, high=prior.categories[0] - 1, integer=True)
+    several = hasattr(component, "__len__") and not isinstance(component, str)
+    if several and len(component) != n_samples:
+        raise ValueError(
+            f"component has {len(component)} entries for n_samples={n_samples}: give one number "
+            "for all samples, or one for each."
+        )
+    for k in component if several else [component]:
+        check_number("component", k, low=0, high=prior.categories[0] - 1, integer=True)
 
 
 def resolve_epochs(n_epochs: int | str, steps_an_epoch: int, n_samples: int) -> int:

@@ -35,6 +35,7 @@ DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
 CONTRAD, INFOGAN = skgan.ContrastiveDiscriminatorFeatures, skgan.InfoGANExtractor
+VAEGAN, ACGAN = skgan.VAEGANEncoder, skgan.ACGANFeatures
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -67,6 +68,13 @@ BUILDERS = {
     "infogan-trunk": (INFOGAN, {"output": "trunk", "recognition_hidden": None,
                                 "n_continuous": 0, "bn_stats": "running"}),
     "infogan-table": (INFOGAN, {"discriminator": "auto", "categories": (), **TABLE}),
+    "acgan": (ACGAN, {"layers": -1, "pool_grid": None}),
+    "acgan-spectral": (ACGAN, {"norm": "spectral", "augment": "shift", "rotation_weight": 1.0}),
+    "acgan-table": (ACGAN, {"discriminator": "auto", **TABLE}),
+    "vaegan": (VAEGAN, {"likelihood_layers": 0, "likelihood_tap": "activation"}),
+    "vaegan-prior": (VAEGAN, {"recon_as_fake": False, "norm": "spectral", "output": "layers",
+                              "augment": "shift", "balance": (0.68, 0.68)}),
+    "vaegan-table": (VAEGAN, {"encoder": "auto", "discriminator": "auto", **TABLE}),
 }  # fmt: skip
 
 
@@ -84,6 +92,8 @@ REAL_PASS = {
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     CONTRAD: lambda e, nets, x: nets.discriminator(x),
     INFOGAN: lambda e, nets, x: nets.discriminator(x),
+    ACGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
+    VAEGAN: lambda e, nets, x: (nets.discriminator(x), nets.encoder(x)),
 }
 
 
@@ -107,11 +117,11 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, INFOGAN])
+@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, INFOGAN, ACGAN, VAEGAN])
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch
 ):
-    X = digits[0]
+    X, y = digits
     draws, draw = [], cls._draw
 
     def noted(self, *args, **kwargs):
@@ -119,7 +129,7 @@ def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
         return draws[-1].clone()
 
     monkeypatch.setattr(cls, "_draw", noted)
-    est = small(cls, image_shape=(8, 8), batch_size=len(X)).fit(X)
+    est = small(cls, image_shape=(8, 8), batch_size=len(X)).fit(X, y)
     z, net = draws[-1], copy.deepcopy(est.generator_)  # one batch: the last draw of all
     if cls is MGAN:
         z = est._for_each_generator(z[:30, : est.latent_dim].repeat(10, 1))[0]

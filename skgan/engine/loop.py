@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..utils.seeds import global_state_from
 from .players import Players
+from .processes import agreed
 from .runtime import lr_factor, to_device
 
 
@@ -48,6 +49,8 @@ class Batch:
         Adds the mean of every tensor, under its name, to this epoch's row of `history_`.
     y : int64 Tensor (n,) or None
         Class index of every sample, -1 where it has no label; None in games without labels.
+    agreed : callable (*losses) -> list of float
+        Losses as numbers, means over all processes: what a step may decide by.
     """
 
     x: Tensor
@@ -58,6 +61,7 @@ class Batch:
     uniform: Callable[..., Tensor]
     log: Callable[..., None]
     y: Tensor | None = None
+    agreed: Callable[..., list[float]] = agreed
 
 
 @dataclass(frozen=True)

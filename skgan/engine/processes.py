@@ -44,6 +44,14 @@ def wait_for_all() -> None:
         distributed.barrier()
 
 
+def agreed(*losses: Tensor) -> list[float]:
+    """Losses as numbers, means over all processes, so that all of them decide alike."""
+    values, n = torch.stack([loss.detach() for loss in losses]), world_size()
+    if n > 1:
+        distributed.all_reduce(values)
+    return (values / n).tolist()
+
+
 def average_gradients(
     parameters: list[Tensor], gradients: tuple[Tensor | None, ...]
 ) -> tuple[Tensor | None, ...]:

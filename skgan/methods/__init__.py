@@ -1,5 +1,6 @@
 """One paper a file."""
 
+from .acgan import ACGANFeatures
 from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
 from .contrad import ContrastiveDiscriminatorFeatures
@@ -8,8 +9,10 @@ from .infogan import InfoGANExtractor
 from .latent_regressor import LatentRegressorEncoder
 from .mgan import MGANExtractor
 from .supervised import SupervisedFeatures
+from .vaegan import VAEGANEncoder
 
 __all__ = [
+    "ACGANFeatures",
     "AutoencoderFeatures",
     "BiGANEncoder",
     "ContrastiveDiscriminatorFeatures",
@@ -18,4 +21,5 @@ __all__ = [
     "LatentRegressorEncoder",
     "MGANExtractor",
     "SupervisedFeatures",
+    "VAEGANEncoder",
 ]

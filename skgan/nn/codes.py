@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,8 +39,8 @@ class Prior:
     def dim(self) -> int:
         return self.latent_dim + self.n_continuous + sum(self.categories)
 
-    def draw(self, n: int, rng: torch.Generator, component: int | None = None) -> Tensor:
-        """n draws (n, dim); with `component` all of them have this category in the first part."""
+    def draw(self, n: int, rng: torch.Generator, component: Any = None) -> Tensor:
+        """n draws (n, dim); `component`, one or one for each, is the category in the first part."""
 
         def uniform(d: int) -> Tensor:
             return torch.rand(n, d, generator=rng, dtype=torch.float32) * 2 - 1
@@ -53,7 +54,7 @@ class Prior:
         for i, k in enumerate(self.categories):
             chosen = torch.randint(k, (n,), generator=rng)
             if i == 0 and component is not None:
-                chosen.fill_(component)
+                chosen.copy_(torch.as_tensor(component))
             parts.append(F.one_hot(chosen, k).float())
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
-from skgan.engine import checkpoint, runtime
+from skgan.engine import checkpoint, processes, runtime
 from skgan.engine.losses import Terms
 from skgan.engine.players import Players
 from skgan.nn.kernels import conv
@@ -440,7 +440,8 @@ def _average_in(rank, meeting, path):
     players = Players({"a": net}, lambda _r, p: torch.optim.SGD(p, lr=0.1), rng=torch.Generator())
     x = torch.arange(16.0).reshape(8, 2)[rank * 4 : rank * 4 + 4]
     players.update(a=net(x).square().mean())
-    torch.save(net.state_dict(), f"{path}/{rank}.pt")
+    losses = processes.agreed(torch.tensor(1.0 + rank, requires_grad=True), torch.tensor(-4.0))
+    torch.save(net.state_dict() | {"losses": losses}, f"{path}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -487,6 +488,7 @@ def test_processes_go_on_each_with_noise_of_its_own(tmp_path):
 def test_processes_average_their_gradients(tmp_path):
     in_two_processes(_average_in, tmp_path)
     two = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    assert [one["losses"] for one in two] == [[1.5, -4.0]] * 2  # they decide alike
     net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
     for p in net.parameters():
         nn.init.normal_(p, generator=torch.Generator().manual_seed(0))

@@ -116,11 +116,23 @@ def infogan():
     return _small("InfoGANExtractor", spec, categories=(3,), learn_std=True, recognition_hidden=4)
 
 
+def acgan():
+    """Two heads on a trunk, and a generator of classes that are words."""
+    return _small("ACGANFeatures", DCGANSpec(2), layers=-1, pool_grid=None)
+
+
+def vaegan():
+    """A posterior's mean and spread, and a pair of numbers that keeps the game in balance."""
+    return _small("VAEGANEncoder", DCGANSpec(2), balance=(0.68, 0.35))
+
+
 # The format version that was the newest when a class came; 1 for all others.
-SINCE = {"contrad": 2, "infogan": 2}
+SINCE = {"contrad": 2, "infogan": 2, "acgan": 2, "vaegan": 2}
 KINDS = (
     contrad,
     infogan,
+    acgan,
+    vaegan,
     images,
     table,
     steps,

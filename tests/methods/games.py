@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -59,7 +58,7 @@ def one_step(est, X, seed=0):
     """(networks, batch, losses by role of every update) of one `_step`, in which nothing moves."""
     est.fit(X)  # for what the data teach about the format; the networks are built anew
     rng = torch.Generator().manual_seed(seed)
-    nets = SimpleNamespace(**joined(est._build(est.input_shape_, rng)))
+    nets = est._as_trained(joined(est._build(est.input_shape_, rng)), rng)
     x = est._format.encode(X[:64])
     z = est._draw(len(x), rng)
     batch = Batch(x, 1, 1, lambda n=64: z, lambda *s: torch.randn(*s, generator=rng),
