@@ -38,10 +38,11 @@ from ..utils.checks import check_number
 from ..utils.parameters import parameter, parameters
 
 # Of `examples/papers/stabilisers.py`: chosen on digits and clothes of 28x28 pixels.
-BEST = {
+WITH_GENERATOR = {
     "discriminator": "patches", "temperature": 0.5, "lr": 1e-3, "generator_lr": 2e-4,
     "batch_size": 128, "n_hidden": 256, "n_projection": 64,
 }  # fmt: skip
+BEST = WITH_GENERATOR | {"generator_weight": 0.0}
 
 
 @parameters
@@ -98,7 +99,7 @@ class ContrastiveDiscriminatorFeatures(
     pool_grid: int | None = None
 
     _networks = ("generator", "trunk", "discriminator", "projection", "fake_projection")
-    _presets = {"best": BEST, "alone": BEST | {"generator_weight": 0}}
+    _presets = {"best": BEST, "generator": WITH_GENERATOR}
     discriminator_ = WholeNetwork("The trunk with the discriminator's head: samples -> (n,).")
 
     def _check(self):
