@@ -156,9 +156,25 @@ def latent_cross_entropy(a: Tensor, z: Tensor) -> Tensor:
 
 
 @in_float32
-def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
-    """-E log p(y | x), p = softmax of the scores (n, k), for class indices y (n,)."""
-    return -log_softmax(scores, 1).gather(1, y[:, None]).mean()
+def cross_entropy(scores: Tensor, y: Tensor, *weight: Tensor) -> Tensor:
+    """-E w(y) log p(y | x), p = softmax of the scores (n, k), for class indices y (n,).
+
+    `weight` is w (k,), the weights of the classes; without it all are 1.
+    """
+    losses = -log_softmax(scores, 1).gather(1, y[:, None]).squeeze(1)
+    for w in weight:
+        losses = losses * w[y]
+    return losses.mean()
+
+
+@in_float32
+def k_plus_one(real: Tensor, fake: Tensor) -> Tensor:
+    """-1/2 E log D(x) - 1/2 E log(1 - D(G(z))), D = Z / (Z + 1), Z = sum_k exp(l_k).
+
+    For scores l (n, k) of k classes; the class of generated samples, of score 0, is one more
+    (Salimans et al. 2016, arXiv 1606.03498, sec. 5). log Z is the logit of D.
+    """
+    return 0.5 * (softplus(-real.logsumexp(1)).mean() + softplus(fake.logsumexp(1)).mean())
 
 
 @in_float32

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {
     "methods": "skgan.base skgan.critics skgan.density skgan.classification skgan.reconstruction "
     "skgan.parameters skgan.nn skgan.losses skgan.penalties torch numpy",
-    "classification": "torch numpy sklearn",
+    "classification": "skgan.parameters skgan.losses torch numpy sklearn",
     "reconstruction": "skgan.parameters skgan.nn torch numpy sklearn",
     "density": "skgan.parameters numpy torch sklearn",
     "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",

@@ -35,6 +35,7 @@ DCGAN, BIGAN = skgan.DCGANDiscriminatorFeatures, skgan.BiGANEncoder
 REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
 CONTRAD = skgan.ContrastiveDiscriminatorFeatures
+MATCHING = skgan.FeatureMatchingClassifier
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -62,6 +63,8 @@ BUILDERS = {
     "mgan-table": (MGAN, {"discriminator": "auto", **TABLE}),
     "contrad": (CONTRAD, {"norm": "batch", "n_hidden": 8, "n_projection": 6}),
     "contrad-table": (CONTRAD, {"discriminator": "auto", **TABLE}),
+    "matching": (MATCHING, {"discriminator": DCGANSpec(4, noise=0.1), "augment": "shift"}),
+    "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
 }  # fmt: skip
 
 
@@ -78,6 +81,7 @@ REAL_PASS = {
     SUPERVISED: lambda e, nets, x: nets.classifier(x),
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     CONTRAD: lambda e, nets, x: nets.discriminator(x),
+    MATCHING: lambda e, nets, x: nets.discriminator(x),
 }
 
 
@@ -86,7 +90,7 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
     """One batch of all rows: a pass over it that normalises by itself finds the same again."""
     X, y = digits
     settings = {"n_shared_layers": 1, "share_bn": False} if cls is MGAN else {}
-    settings |= {"norm": "batch"} if cls is CONTRAD else {}
+    settings |= {"norm": "batch"} if "norm" in cls().get_params() else {}
     est = small(cls, image_shape=(8, 8), batch_size=len(X), **settings).fit(X, y)
     nets = copy.deepcopy(est._nets())
     layers = batch_norms(n for role, n in vars(nets).items() if role != "generator")
@@ -101,11 +105,11 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN])
+@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, MATCHING])
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch
 ):
-    X = digits[0]
+    X, y = digits
     draws, draw = [], cls._draw
 
     def noted(self, *args, **kwargs):
@@ -113,7 +117,7 @@ def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
         return draws[-1].clone()
 
     monkeypatch.setattr(cls, "_draw", noted)
-    est = small(cls, image_shape=(8, 8), batch_size=len(X)).fit(X)
+    est = small(cls, image_shape=(8, 8), batch_size=len(X)).fit(X, y)
     z, net = draws[-1], copy.deepcopy(est.generator_)  # one batch: the last draw of all
     if cls is MGAN:
         z = est._for_each_generator(z[:30, : est.latent_dim].repeat(10, 1))[0]

@@ -4,6 +4,7 @@ from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
 from .contrad import ContrastiveDiscriminatorFeatures
 from .dcgan import DCGANDiscriminatorFeatures
+from .feature_matching import FeatureMatchingClassifier
 from .latent_regressor import LatentRegressorEncoder
 from .mgan import MGANExtractor
 from .supervised import SupervisedFeatures
@@ -13,6 +14,7 @@ __all__ = [
     "BiGANEncoder",
     "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
+    "FeatureMatchingClassifier",
     "LatentRegressorEncoder",
     "MGANExtractor",
     "SupervisedFeatures",

@@ -110,8 +110,14 @@ def contrad():
     return _small("ContrastiveDiscriminatorFeatures", spec, n_hidden=4, n_projection=3)
 
 
+def matching():
+    """Weight norm and noise; weights of the classes, which are words."""
+    spec = DCGANSpec(2, noise=(0.1, 0.2), activation="relu")
+    return _small("FeatureMatchingClassifier", spec, class_weight="balanced")
+
+
 # The format version that was the newest when a class came; 1 for all others.
-SINCE = {"contrad": 2}
+SINCE = {"contrad": 2, "matching": 2}
 KINDS = (
     contrad,
     images,
@@ -121,6 +127,7 @@ KINDS = (
     regressor,
     autoencoder,
     mgan,
+    matching,
     apart,
     supervised,
     warm,
