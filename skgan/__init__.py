@@ -5,6 +5,8 @@ from .data.sources import LazyImages
 from .methods import (
     AutoencoderFeatures,
     BiGANEncoder,
+    CatGANClassifier,
+    CatGANFeatures,
     ContrastiveDiscriminatorFeatures,
     DCGANDiscriminatorFeatures,
     FeatureMatchingClassifier,
@@ -38,6 +40,8 @@ def load(path):
 __all__ = [
     "AutoencoderFeatures",
     "BiGANEncoder",
+    "CatGANClassifier",
+    "CatGANFeatures",
     "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
     "DCGANSpec",

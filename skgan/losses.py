@@ -6,6 +6,7 @@ are bfloat16.
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import torch
@@ -175,6 +176,30 @@ def k_plus_one(real: Tensor, fake: Tensor) -> Tensor:
     (Salimans et al. 2016, arXiv 1606.03498, sec. 5). log Z is the logit of D.
     """
     return 0.5 * (softplus(-real.logsumexp(1)).mean() + softplus(fake.logsumexp(1)).mean())
+
+
+@in_float32
+def conditional_entropy(scores: Tensor) -> Tensor:
+    """E_x H[p(y | x)], p = softmax of the scores (n, k), in nats."""
+    log_p = log_softmax(scores, 1)
+    return -(log_p.exp() * log_p).sum(1).mean()
+
+
+@in_float32
+def marginal_entropy(scores: Tensor) -> Tensor:
+    """H[E_x p(y | x)], p = softmax of the scores (n, k), in nats."""
+    log_mean = log_softmax(scores, 1).logsumexp(0) - math.log(len(scores))
+    return -(log_mean.exp() * log_mean).sum()
+
+
+def catgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-H[E_x p(y | x)] + E_x H[p(y | x)] - E_z H[p(y | G(z))] (Springenberg 2016)."""
+    return conditional_entropy(real) - marginal_entropy(real) - conditional_entropy(fake)
+
+
+def catgan_generator(fake: Tensor) -> Tensor:
+    """E_z H[p(y | G(z))] - H[E_z p(y | G(z))] (Springenberg 2016)."""
+    return conditional_entropy(fake) - marginal_entropy(fake)
 
 
 @in_float32

@@ -36,6 +36,7 @@ REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
 CONTRAD = skgan.ContrastiveDiscriminatorFeatures
 MATCHING = skgan.FeatureMatchingClassifier
+CATGAN, CATCLASSIFIER = skgan.CatGANFeatures, skgan.CatGANClassifier
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -64,6 +65,10 @@ BUILDERS = {
     "contrad": (CONTRAD, {"norm": "batch", "n_hidden": 8, "n_projection": 6}),
     "contrad-table": (CONTRAD, {"discriminator": "auto", **TABLE}),
     "matching": (MATCHING, {"discriminator": DCGANSpec(4, noise=0.1), "augment": "shift"}),
+    "catgan": (CATGAN, {"n_clusters": 5}),
+    "catgan-table": (CATGAN, {"discriminator": "auto", "norm": "batch", **TABLE}),
+    "catgan-classifier": (CATCLASSIFIER, {"discriminator": DCGANSpec(4, noise=0.1)}),
+    "catgan-classifier-table": (CATCLASSIFIER, {"discriminator": "auto", **TABLE}),
     "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
 }  # fmt: skip
 
@@ -82,6 +87,8 @@ REAL_PASS = {
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     CONTRAD: lambda e, nets, x: nets.discriminator(x),
     MATCHING: lambda e, nets, x: nets.discriminator(x),
+    CATGAN: lambda e, nets, x: nets.discriminator(x),
+    CATCLASSIFIER: lambda e, nets, x: nets.discriminator(x),
 }
 
 
@@ -105,7 +112,7 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, MATCHING])
+@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, MATCHING, CATGAN])
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch
 ):

@@ -2,6 +2,7 @@
 
 from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
+from .catgan import CatGANClassifier, CatGANFeatures
 from .contrad import ContrastiveDiscriminatorFeatures
 from .dcgan import DCGANDiscriminatorFeatures
 from .feature_matching import FeatureMatchingClassifier
@@ -12,6 +13,8 @@ from .supervised import SupervisedFeatures
 __all__ = [
     "AutoencoderFeatures",
     "BiGANEncoder",
+    "CatGANClassifier",
+    "CatGANFeatures",
     "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
     "FeatureMatchingClassifier",

@@ -116,8 +116,18 @@ def matching():
     return _small("FeatureMatchingClassifier", spec, class_weight="balanced")
 
 
+def clusters():
+    """Numbers of clusters, of which some categories got none."""
+    return _small("CatGANFeatures", MLPSpec(4), n_clusters=9)
+
+
+def categories():
+    """The same game with labels."""
+    return _small("CatGANClassifier", DCGANSpec(2))
+
+
 # The format version that was the newest when a class came; 1 for all others.
-SINCE = {"contrad": 2, "matching": 2}
+SINCE = {"contrad": 2, "matching": 2, "clusters": 2, "categories": 2}
 KINDS = (
     contrad,
     images,
@@ -128,6 +138,8 @@ KINDS = (
     autoencoder,
     mgan,
     matching,
+    clusters,
+    categories,
     apart,
     supervised,
     warm,
