@@ -9,9 +9,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length
 from torch import Tensor
 
+from .losses import cross_entropy
+from .parameters import Checked
+from .utils.checks import check_number
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.kinds import array
 from .utils.labels import UNLABELLED, classes_among, has_label_given, read_labels
+from .utils.parameters import parameters
 
 
 class ClassificationMixin(ClassifierMixin):
@@ -192,6 +196,75 @@ class ClassificationMixin(ClassifierMixin):
             raise ValueError("y is -1 throughout: score needs samples with labels.")
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
         return accuracy_score(y[known], predicted[known], sample_weight=weight)
+
+
+@parameters
+class SemiSupervisedMixin(ClassificationMixin, Checked):
+    """Games that learn from samples with and without a label.
+
+    Parameters
+    ----------
+    class_weight : None, "balanced" or dict
+        Factors of the classes in the cross-entropy of labelled samples: {label: factor}, where
+        labels that are left out have 1; or "balanced", n / (n_classes n_k) for n labelled samples,
+        n_k of them of the class. None: 1 for all.
+    supervised_weight : float
+        Weight of the cross-entropy of labelled samples. Each minibatch has as many of these as it
+        has samples in all; where few have a label, they come again.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, in order.
+    class_weight_ : ndarray of shape (n_classes,), float64
+        The factors of the classes.
+    """
+
+    class_weight: Any = None
+    supervised_weight: float = 1.0
+
+    _holds: ClassVar[Mapping[str, Any]] = {"class_weight_": array("f", 1)}
+
+    def _check(self) -> None:
+        weight = self.class_weight
+        balanced = isinstance(weight, str) and weight == "balanced"
+        if not (weight is None or balanced or isinstance(weight, Mapping)):
+            raise ValueError(
+                f"class_weight={weight!r} must be None, 'balanced' or a dict {{label: factor}}."
+            )
+        for factor in weight.values() if isinstance(weight, Mapping) else ():
+            check_number("class_weight", factor, low=0)
+        check_number("supervised_weight", self.supervised_weight, low=0)
+        super()._check()
+
+    def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray]:
+        X, labels = super()._pair(X, y, going_on=going_on)
+        known = labels[labels != UNLABELLED]
+        if not len(known):
+            raise ValueError("y is -1 throughout: training needs samples with labels in each call.")
+        self.class_weight_ = self._weights(known)
+        return X, labels
+
+    def _weights(self, labels: np.ndarray) -> np.ndarray:
+        """The factors of the classes, for these indices of classes."""
+        weight, classes = self.class_weight, self.classes_.tolist()
+        if weight is None:
+            return np.ones(len(classes))
+        if isinstance(weight, str):
+            counts = np.bincount(labels, minlength=len(classes))
+            return len(labels) / (len(classes) * np.maximum(counts, 1))
+        if unknown := [label for label in weight if label not in classes]:
+            raise ValueError(
+                f"class_weight has {unknown}, which are not among the classes {classes}: leave "
+                "them out."
+            )
+        return np.array([float(weight.get(label, 1)) for label in classes])
+
+    def _supervised_loss(self, net: Callable[[Tensor], Tensor], batch: Any) -> Tensor:
+        """The weighted cross-entropy of the scores that `net` gives to labelled samples."""
+        x, y = batch.labelled()
+        weight = torch.as_tensor(self.class_weight_, dtype=torch.float32, device=x.device)
+        return self.supervised_weight * cross_entropy(net(x), y, weight)
 
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:

@@ -25,6 +25,7 @@ from .engine.runtime import full_precision
 from .losses import cross_entropy, local_infomax
 from .nn import add_heads, obstacle, turned
 from .nn.augment import augmented, policy_of
+from .nn.norms import NORMS
 from .parameters import Checked
 from .penalties import Inputs, zero_centred_penalty
 from .utils.checks import check_choice, check_number
@@ -41,6 +42,9 @@ class Seen:
 
     def __call__(self, x: Tensor, *others: Any) -> Any:
         return self._critic(self._augment(x), *others)
+
+    def features(self, x: Tensor) -> Any:
+        return self._critic.features(self._augment(x))
 
     def auxiliary_output(self, task: str, x: Tensor) -> Any:
         return self._critic.auxiliary_output(task, self._augment(x))
@@ -72,9 +76,11 @@ class CriticParameters(Checked):
     discriminator : str, spec, callable or Module
         The same choices as for `generator`; a callable is called as `f(input_shape=, norm=)`. It
         maps samples to logits of shape (n,) or (n, 1).
-    norm : {"batch", "none", "spectral"}
+    norm : {"batch", "none", "spectral", "weight"}
         Normalisation of the discriminator and, where it shares layers with other networks, of all
-        of them.
+        of them. "weight" is weight norm, g v / |v| x + b, in which g and b are first set so that
+        every unit has mean 0 and variance 1 over up to 512 samples of X (Salimans and Kingma 2016,
+        arXiv 1602.07868, sec. 3).
     r1_weight : float
         Weight gamma of R1, gamma / 2 times the mean of || grad D(x) ||^2 over real samples
         (Mescheder et al. 2018, arXiv 1801.04406). Batch norm excludes it.
@@ -174,7 +180,7 @@ class CriticParameters(Checked):
         return cls(**(copy.deepcopy(dict(cls._presets[name])) | overrides))
 
     def _check(self) -> None:
-        check_choice("norm", self.norm, ("batch", "none", "spectral"))
+        check_choice("norm", self.norm, NORMS)
         check_number("r1_weight", self.r1_weight, low=0)
         if self.r1_weight and self.norm == "batch":
             raise ValueError(
@@ -218,6 +224,10 @@ class CriticParameters(Checked):
         """What the method itself adds to its critic's loss, by name."""
         return {}
 
+    def _judged(self, D: Any) -> Callable[..., Tensor]:
+        """What R1 takes the gradient of, (n,): the output of D, where that is a logit."""
+        return D
+
     def _augmentation(self, rng: torch.Generator) -> Augmentation | None:
         """What is done to all samples that critics see in training; None for nothing."""
         policy = policy_of(self.augment, self.input_shape_)
@@ -241,7 +251,9 @@ class CriticParameters(Checked):
         with full_precision(batch.x.device):
             terms = self._own_terms(D, batch, real, generated)
             if self.r1_weight and (batch.step - 1) % self.r1_every == 0:
-                terms["r1"] = self.r1_every * zero_centred_penalty(D, real, weight=self.r1_weight)
+                terms["r1"] = self.r1_every * zero_centred_penalty(
+                    self._judged(D), real, weight=self.r1_weight
+                )
         terms |= {t: getattr(self, f"{t}_weight") * TASKS[t](D, real[0]) for t in self._tasks()}
         batch.log(**{f"discriminator_{name}": term for name, term in terms.items()})
         return Terms(terms)

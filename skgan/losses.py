@@ -6,8 +6,8 @@ are bfloat16.
 """
 
 import functools
+import math
 from collections.abc import Callable
-from math import log, pi
 
 import torch
 from torch import Tensor
@@ -166,16 +166,56 @@ def normal_kl(mean: Tensor, log_spread: Tensor) -> Tensor:
 
 
 @in_float32
-def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
-    """-E log p(y | x), p = softmax of the scores (n, k), for class indices y (n,)."""
-    return -log_softmax(scores, 1).gather(1, y[:, None]).mean()
+def cross_entropy(scores: Tensor, y: Tensor, *weight: Tensor) -> Tensor:
+    """-E w(y) log p(y | x), p = softmax of the scores (n, k), for class indices y (n,).
+
+    `weight` is w (k,), the weights of the classes; without it all are 1.
+    """
+    losses = -log_softmax(scores, 1).gather(1, y[:, None]).squeeze(1)
+    for w in weight:
+        losses = losses * w[y]
+    return losses.mean()
+
+
+@in_float32
+def k_plus_one(real: Tensor, fake: Tensor) -> Tensor:
+    """-1/2 E log D(x) - 1/2 E log(1 - D(G(z))), D = Z / (Z + 1), Z = sum_k exp(l_k).
+
+    For scores l (n, k) of k classes; the class of generated samples, of score 0, is one more
+    (Salimans et al. 2016, arXiv 1606.03498, sec. 5). log Z is the logit of D.
+    """
+    return 0.5 * (softplus(-real.logsumexp(1)).mean() + softplus(fake.logsumexp(1)).mean())
+
+
+@in_float32
+def conditional_entropy(scores: Tensor) -> Tensor:
+    """E_x H[p(y | x)], p = softmax of the scores (n, k), in nats."""
+    log_p = log_softmax(scores, 1)
+    return -(log_p.exp() * log_p).sum(1).mean()
+
+
+@in_float32
+def marginal_entropy(scores: Tensor) -> Tensor:
+    """H[E_x p(y | x)], p = softmax of the scores (n, k), in nats."""
+    log_mean = log_softmax(scores, 1).logsumexp(0) - math.log(len(scores))
+    return -(log_mean.exp() * log_mean).sum()
+
+
+def catgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-H[E_x p(y | x)] + E_x H[p(y | x)] - E_z H[p(y | G(z))] (Springenberg 2016)."""
+    return conditional_entropy(real) - marginal_entropy(real) - conditional_entropy(fake)
+
+
+def catgan_generator(fake: Tensor) -> Tensor:
+    """E_z H[p(y | G(z))] - H[E_z p(y | G(z))] (Springenberg 2016)."""
+    return conditional_entropy(fake) - marginal_entropy(fake)
 
 
 @in_float32
 def gaussian_nll(mean: Tensor, log_std: Tensor, c: Tensor) -> Tensor:
     """-E sum_i log N(c_i; mu_i, sigma_i^2), in nats, for mu, log sigma and c of shape (n, d)."""
     scaled = (c - mean) * (-log_std).exp()
-    return (0.5 * scaled.square() + log_std + 0.5 * log(2 * pi)).sum(1).mean()
+    return (0.5 * scaled.square() + log_std + 0.5 * math.log(2 * math.pi)).sum(1).mean()
 
 
 @in_float32

@@ -286,10 +286,11 @@ class GeneratorParameters(Checked):
     generator : str, spec, callable or Module
         "auto" is "dcgan" for images and "mlp" for tables. "faces64", "imagenet32" and "svhn32"
         are the networks of DCGAN's released code, "marta256" MARTA GAN's, "mao32" those of Mao et
-        al., and "bigan784" BiGAN's for MNIST; in "patches", networks that see images have a first
-        layer of whitened patches. Or a spec such as `DCGANSpec(width=64)`; a callable that is
-        called as `f(latent_dim=, output_shape=)` and returns a module; or a module, which
-        is copied. It maps (n, latent_dim) to (n, c, h, w) in [-1, 1], or to (n, columns).
+        al., "bigan784" BiGAN's and "salimans784" Improved GAN's for MNIST; in "patches", networks
+        that see images have a first layer of whitened patches. Or a spec such as
+        `DCGANSpec(width=64)`; a callable that is called as `f(latent_dim=, output_shape=)` and
+        returns a module; or a module, which is copied. It maps (n, latent_dim) to (n, c, h, w) in
+        [-1, 1], or to (n, columns).
     generator_lr : float or None
         Learning rate of the generator. None: `lr`.
 

@@ -36,6 +36,8 @@ REGRESSOR, AUTOENCODER = skgan.LatentRegressorEncoder, skgan.AutoencoderFeatures
 SUPERVISED, MGAN = skgan.SupervisedFeatures, skgan.MGANExtractor
 CONTRAD, INFOGAN = skgan.ContrastiveDiscriminatorFeatures, skgan.InfoGANExtractor
 VAEGAN, ACGAN = skgan.VAEGANEncoder, skgan.ACGANFeatures
+MATCHING = skgan.FeatureMatchingClassifier
+CATGAN, CATCLASSIFIER = skgan.CatGANFeatures, skgan.CatGANClassifier
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -75,6 +77,12 @@ BUILDERS = {
     "vaegan-prior": (VAEGAN, {"recon_as_fake": False, "norm": "spectral", "output": "layers",
                               "augment": "shift", "balance": (0.68, 0.68)}),
     "vaegan-table": (VAEGAN, {"encoder": "auto", "discriminator": "auto", **TABLE}),
+    "matching": (MATCHING, {"discriminator": DCGANSpec(4, noise=0.1), "augment": "shift"}),
+    "catgan": (CATGAN, {"n_clusters": 5}),
+    "catgan-table": (CATGAN, {"discriminator": "auto", "norm": "batch", **TABLE}),
+    "catgan-classifier": (CATCLASSIFIER, {"discriminator": DCGANSpec(4, noise=0.1)}),
+    "catgan-classifier-table": (CATCLASSIFIER, {"discriminator": "auto", **TABLE}),
+    "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
 }  # fmt: skip
 
 
@@ -94,6 +102,9 @@ REAL_PASS = {
     INFOGAN: lambda e, nets, x: nets.discriminator(x),
     ACGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     VAEGAN: lambda e, nets, x: (nets.discriminator(x), nets.encoder(x)),
+    MATCHING: lambda e, nets, x: nets.discriminator(x),
+    CATGAN: lambda e, nets, x: nets.discriminator(x),
+    CATCLASSIFIER: lambda e, nets, x: nets.discriminator(x),
 }
 
 
@@ -102,7 +113,7 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
     """One batch of all rows: a pass over it that normalises by itself finds the same again."""
     X, y = digits
     settings = {"n_shared_layers": 1, "share_bn": False} if cls is MGAN else {}
-    settings |= {"norm": "batch"} if cls is CONTRAD else {}
+    settings |= {"norm": "batch"} if "norm" in cls().get_params() else {}
     est = small(cls, image_shape=(8, 8), batch_size=len(X), **settings).fit(X, y)
     nets = copy.deepcopy(est._nets())
     layers = batch_norms(n for role, n in vars(nets).items() if role != "generator")
@@ -117,7 +128,9 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
         torch.testing.assert_close(m.running_var, var, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [DCGAN, BIGAN, REGRESSOR, MGAN, INFOGAN, ACGAN, VAEGAN])
+@pytest.mark.parametrize(
+    "cls", [DCGAN, BIGAN, REGRESSOR, MGAN, INFOGAN, ACGAN, VAEGAN, MATCHING, CATGAN]
+)
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch
 ):

@@ -88,7 +88,9 @@ def test_the_blocks_of_a_page_run_in_turn(page):
 def test_every_method_has_its_page_and_its_row(name):
     module = getattr(skgan, name).__module__
     page = f"methods/{module.rpartition('.')[2]}.md"
-    assert (ROOT / "docs" / page).read_text(encoding="utf-8").startswith(f"# {name}\n")
+    title = (ROOT / "docs" / page).read_text(encoding="utf-8").partition("\n")[0]
+    names = [cls for cls in skgan.methods.__all__ if getattr(skgan, cls).__module__ == module]
+    assert title == f"# {' and '.join(names)}"
     for other in ("index.md", "api.md"):
         text = (ROOT / "docs" / other).read_text(encoding="utf-8")
         assert f"]({page})" in text, f"docs/{other} does not link {page}"

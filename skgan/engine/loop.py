@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..utils.seeds import global_state_from
+from ..utils.seeds import global_state_from, layers_draw_from
+from .labelled import LabelledSamples
 from .players import Players
 from .processes import agreed
 from .runtime import lr_factor, to_device
@@ -51,6 +52,9 @@ class Batch:
         Class index of every sample, -1 where it has no label; None in games without labels.
     agreed : callable (*losses) -> list of float
         Losses as numbers, means over all processes: what a step may decide by.
+    labelled : callable (n=len(x)) -> Tensor (n, ...), Tensor (n,)
+        Samples with a label, and their class indices; they come in passes over all such samples,
+        each in a random order. None in games without labels.
     """
 
     x: Tensor
@@ -62,6 +66,7 @@ class Batch:
     log: Callable[..., None]
     y: Tensor | None = None
     agreed: Callable[..., list[float]] = agreed
+    labelled: Callable[..., tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def train(
             players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
             order = torch.randperm(len(source), generator=players.rng).numpy()
             parts = split_rows(order, plan.batch_size)
+            labelled = _labelled(source, players, plan.device)
             for i, (rows, x) in enumerate(zip(parts, source.batches(parts), strict=True), 1):
                 x = to_device(x, plan.device)
                 players.n_steps += 1
@@ -120,9 +126,11 @@ def train(
                     lambda n=len(x): to_device(draw(n), plan.device),
                     noise(torch.randn), noise(torch.rand), players.meters.log,
                     y=_labels(source, rows, plan.device),
+                    labelled=None if labelled is None else labelled.drawing(len(x)),
                 )  # fmt: skip
                 with contextlib.ExitStack() as stack:
                     stack.enter_context(plan.arithmetic)
+                    stack.enter_context(layers_draw_from(players.rng))
                     if plan.global_noise:
                         stack.enter_context(global_state_from(players.rng))
                     step(nets, batch, players.update)
@@ -140,6 +148,10 @@ def _labels(source: Source, rows: np.ndarray, device: torch.device) -> Tensor | 
     if source.labels is None:
         return None
     return to_device(torch.from_numpy(source.labels[rows]), device)
+
+
+def _labelled(source: Source, players: Players, device: torch.device) -> LabelledSamples | None:
+    return None if source.labels is None else LabelledSamples(source, players.rng, device)
 
 
 def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str, float]:

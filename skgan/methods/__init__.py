@@ -3,8 +3,10 @@
 from .acgan import ACGANFeatures
 from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
+from .catgan import CatGANClassifier, CatGANFeatures
 from .contrad import ContrastiveDiscriminatorFeatures
 from .dcgan import DCGANDiscriminatorFeatures
+from .feature_matching import FeatureMatchingClassifier
 from .infogan import InfoGANExtractor
 from .latent_regressor import LatentRegressorEncoder
 from .mgan import MGANExtractor
@@ -15,8 +17,11 @@ __all__ = [
     "ACGANFeatures",
     "AutoencoderFeatures",
     "BiGANEncoder",
+    "CatGANClassifier",
+    "CatGANFeatures",
     "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
+    "FeatureMatchingClassifier",
     "InfoGANExtractor",
     "LatentRegressorEncoder",
     "MGANExtractor",

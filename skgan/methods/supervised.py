@@ -19,6 +19,7 @@ from ..base import BaseGAN
 from ..classification import ClassificationMixin
 from ..losses import cross_entropy
 from ..nn import build_network
+from ..nn.norms import NORMS
 from ..parameters import TrunkFeatures
 from ..utils.checks import check_choice
 from ..utils.docs import A_SCORE_EACH, completed_by
@@ -40,10 +41,11 @@ class SupervisedFeatures(ClassificationMixin, TrunkFeatures, BaseGAN):
     classifier : str, spec, callable or Module
         "auto" is "dcgan" for images and "mlp" for tables. "faces64", "imagenet32" and "svhn32"
         are the networks of DCGAN's released code, "mao32" those of Mao et al., "marta256" MARTA
-        GAN's and "bigan784" BiGAN's for MNIST. Or a spec such as `DCGANSpec(width=64)`; a
-        callable that is called as `f(input_shape=, n_outputs=, norm=)` and returns a module; or a
-        module, which is copied. It maps samples to scores of shape (n, n_classes).
-    norm : {"batch", "none", "spectral"}
+        GAN's, "bigan784" BiGAN's and "salimans784" Improved GAN's for MNIST. Or a spec such as
+        `DCGANSpec(width=64)`; a callable that is called as `f(input_shape=, n_outputs=, norm=)` and
+        returns a module; or a module, which is copied. It maps samples to scores of shape
+        (n, n_classes).
+    norm : {"batch", "none", "spectral", "weight"}
         Normalisation of the classifier.
 
     Attributes
@@ -74,7 +76,7 @@ class SupervisedFeatures(ClassificationMixin, TrunkFeatures, BaseGAN):
     _networks = ("classifier",)
 
     def _check(self):
-        check_choice("norm", self.norm, ("batch", "none", "spectral"))
+        check_choice("norm", self.norm, NORMS)
         super()._check()
 
     def _build(self, shape, rng):

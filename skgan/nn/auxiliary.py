@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .blocks import Critic, maybe_spectral
+from .blocks import Critic
 from .init import build_seeded
 from .joint import UnaryDiscriminator
+from .norms import normalised
 from .trunk import Branch
 
 N_TURNS = 4  # by 0, 90, 180 and 270 degrees
@@ -37,7 +38,7 @@ class RotationHead(nn.Module):
 
     def __init__(self, width: int, norm: str):
         super().__init__()
-        self.scores = maybe_spectral(nn.Linear(width, N_TURNS), norm)
+        self.scores = normalised(nn.Linear(width, N_TURNS), norm)
 
     def forward(self, maps: list[Tensor], features: Tensor) -> Tensor:
         return self.scores(features)
@@ -54,7 +55,7 @@ class Projection(nn.Module):
             # The scale of Xavier's initialisation, as in the released code: with N(0, 0.02) the
             # products of projections begin near 0, and their gradients with them.
             made.init_std = (2 / (n_inputs + n)) ** 0.5
-            return maybe_spectral(made, norm)
+            return normalised(made, norm)
 
         self.hidden, self.out, self.skip = linear(n_inputs), linear(n_outputs), linear(n_outputs)
 

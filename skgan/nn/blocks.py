@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .noise import GaussianNoise
+from .norms import normalised
+
 TAPS = ("activation", "norm", "conv")
-ACTIVATIONS = ("leaky_relu", "crelu")
+ACTIVATIONS = ("leaky_relu", "crelu", "relu")
 
 
 def recorded(init: Callable[..., None]) -> Callable[..., None]:
@@ -72,18 +75,6 @@ class CReLU(nn.Module):
         return torch.cat([torch.relu(h), torch.relu(-h)], dim=1)
 
 
-class FromData(nn.Module):
-    """A layer that takes its first weights from the samples that reach it. Abstract."""
-
-    def start(self) -> None:
-        """Set all weights to what they are before there are samples."""
-        raise NotImplementedError
-
-    def start_from(self, x: Tensor, rng: torch.Generator) -> None:
-        """Set the weights by the layer's input x (n, ...)."""
-        raise NotImplementedError
-
-
 class Trunk(nn.Module):
     """A sequence of blocks, then a linear head on the last of them: x -> (n, k).
 
@@ -137,8 +128,9 @@ class Trunk(nn.Module):
 class Critic(Trunk):
     """A trunk whose head has no bias: x -> logit (n,), or (x, z) -> logit (n,). Abstract.
 
-    With `n_outputs` it is a classifier: x -> class scores (n, n_outputs). It may have auxiliary
-    heads (`nn.auxiliary`) by the names of their tasks.
+    With weight norm, whose initialisation sets biases, the head has one, too. With `n_outputs` it
+    is a classifier: x -> class scores (n, n_outputs). It may have auxiliary heads (`nn.auxiliary`)
+    by the names of their tasks.
     """
 
     n_outputs: int | None
@@ -147,7 +139,7 @@ class Critic(Trunk):
     def set_head(self, width: int, n_outputs: int | None, norm: str) -> None:
         """Make the head: a linear layer on the `width` values that `fuse` returns."""
         self.n_outputs, self.auxiliary = n_outputs, nn.ModuleDict()
-        self.head = maybe_spectral(nn.Linear(width, n_outputs or 1, bias=False), norm)
+        self.head = normalised(nn.Linear(width, n_outputs or 1, bias=norm == "weight"), norm)
 
     def judge(self, features: Tensor) -> Tensor:
         """The logit, or the class scores, for what the head reads (n, d)."""
@@ -207,25 +199,32 @@ def make_block(
 ) -> Block:  # fmt: skip
     """A hidden layer of D or E, with batch norm except in the first (DCGAN sec. 3).
 
-    `n_channels` is what the layer returns, before the activation: LeakyReLU(0.2), or CReLU, which
-    doubles it. With `latent_dim` those after the first add a linear map of z. A `plain` one is
-    linear.
+    `n_channels` is what the layer returns, before the activation: LeakyReLU(0.2), ReLU, or CReLU,
+    which doubles it. With `latent_dim` those after the first add a linear map of z. A `plain` one
+    is linear. `affine` says whether gains of batch norm or of weight norm are learnt.
     """
     if plain:
-        return Block(maybe_spectral(layer, norm), nn.Identity(), nn.Identity())
+        return Block(normalised(layer, norm), nn.Identity(), nn.Identity())
     norm_layer: nn.Module = nn.Identity()
     if norm == "batch" and not first:
         kind = nn.BatchNorm2d if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d
         norm_layer = kind(n_channels, eps=eps, affine=affine)
     inject = None
     if latent_dim is not None and not first:
-        inject = maybe_spectral(map_of_z(latent_dim, n_channels), norm)
-    act = CReLU() if activation == "crelu" else nn.LeakyReLU(0.2, inplace=True)
-    return Block(maybe_spectral(layer, norm), norm_layer, act, inject)
+        inject = normalised(map_of_z(latent_dim, n_channels), norm)
+    act: nn.Module = nn.LeakyReLU(0.2, inplace=True)
+    if activation != "leaky_relu":
+        act = CReLU() if activation == "crelu" else nn.ReLU(inplace=True)
+    return Block(normalised(layer, norm, learnt_gain=affine), norm_layer, act, inject)
 
 
-def maybe_spectral(module: nn.Module, norm: str) -> nn.Module:
-    return nn.utils.parametrizations.spectral_norm(module) if norm == "spectral" else module
+def add_noise(blocks: Any, noise: tuple[float, float]) -> None:
+    """Noise of these standard deviations on the input of the first block, and after every block."""
+    of_input, of_layers = noise
+    if of_input:
+        blocks[0].conv = nn.Sequential(GaussianNoise(of_input), blocks[0].conv)
+    for block in blocks if of_layers else ():
+        block.activation = nn.Sequential(block.activation, GaussianNoise(of_layers))
 
 
 def map_of_z(latent_dim: int, n_channels: int) -> nn.Linear:

@@ -20,8 +20,9 @@ _MARTA: dict[str, Any] = {"channels": (16, 32, 64, 128, 256, 512)}
 # The specs of every kind by name. faces64, imagenet32 and svhn32 are the networks of DCGAN's
 # released code (latent_dim 100, 256 and 100), and marta256 those of MARTA GAN, whose G has smaller
 # kernels than its D. bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2;
-# latent_dim 50), and mao32 those of Mao et al. 2019, table 1 (latent_dim 128). patches is what
-# presets stand on: whitened patches of the images.
+# latent_dim 50), and mao32 those of Mao et al. 2019, table 1 (latent_dim 128). salimans784
+# are Improved GAN's for MNIST, of its released code (latent_dim 100; D with norm="weight"). patches
+# is what presets stand on: whitened patches of the images.
 NAMED_SPECS: dict[str, dict[str, Any]] = {
     "dcgan": dict.fromkeys(KINDS, DCGANSpec()),
     "mlp": dict.fromkeys(KINDS, MLPSpec()),
@@ -38,6 +39,13 @@ NAMED_SPECS: dict[str, dict[str, Any]] = {
     "bigan784": dict.fromkeys(KINDS, MLPSpec(
         1024, bn_affine=False, z_injection=True, bias=False, unit_range=True, bn_eps=1e-8,
     )),
+    # Paper: G's batch norm has shifts alone in the released code, and here gains as well.
+    "salimans784": dict.fromkeys(KINDS, MLPSpec(
+        widths=(1000, 500, 250, 250, 250), bn_affine=False, unit_range=True, activation="relu",
+        noise=(0.3, 0.5),
+    )) | {"generator": MLPSpec(
+        500, unit_range=True, bn_eps=1e-6, generator_activation="softplus", output_norm="weight",
+    )},
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from .blocks import (
     OneOfSeveral,
     Trunk,
     add_map,
+    add_noise,
     before,
     make_block,
     map_of_z,
@@ -103,12 +104,12 @@ class DCGANDiscriminator(_OnImages, Critic):
     channels, strides : tuple of int
         One entry per block, shallow to deep.
     kernel_size : int
-    norm : {"batch", "none", "spectral"}
+    norm : {"batch", "none", "spectral", "weight"}
     head_layers : int
         How many of the last blocks the head reads. More than one are max-pooled to 4x4 and joined,
         shallow to deep (MARTA GAN, arXiv 1612.08879).
     bn_affine : bool
-        Whether batch norm has learnt gains and shifts.
+        Whether batch norm has learnt gains and shifts, and weight norm learnt gains.
     latent_dim : int or None
         Size of z, for a joint critic.
     feature_dim : int or None
@@ -118,21 +119,24 @@ class DCGANDiscriminator(_OnImages, Critic):
     first_layer : {"learnt", "patches", "trained_patches"}
         Whether the first block is a convolution, or whitened patches (see `nn.patches`), fixed or
         trained on.
-    activation : {"leaky_relu", "crelu"}
+    activation : {"leaky_relu", "crelu", "relu"}
         With CReLU a block's convolution has half of its channels.
+    noise : (float, float)
+        Standard deviations of noise in training, on the input and after every block.
     """
 
     @recorded
     def __init__(
         self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
         bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None, first_layer="learnt",
-        activation="leaky_relu",
+        activation="leaky_relu", noise=(0.0, 0.0),
     ):  # fmt: skip
         super().__init__()
         width = _grow(
             self, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
             latent_dim, feature_dim, first_layer, activation,
         )  # fmt: skip
+        add_noise(self.blocks, noise)
         self.set_head(width, n_outputs, norm)
 
 

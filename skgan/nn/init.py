@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .blocks import FromData, Trunk
+from .blocks import Trunk
+from .norms import FromData, is_normalised
 
 
 def build_seeded(make: Callable[[], nn.Module], rng: torch.Generator) -> nn.Module:
@@ -77,10 +78,10 @@ def start_from_data(
 def zero_head(net: nn.Module) -> nn.Module:
     """Set the last layer of a critic or an encoder to zero.
 
-    A user-supplied module stays as it is, and so does a layer with spectral norm, which cannot
-    normalise a zero weight.
+    A user-supplied module stays as it is, and so does a layer with spectral or weight norm, which
+    cannot normalise a zero weight.
     """
-    if isinstance(net, Trunk) and not nn.utils.parametrize.is_parametrized(net.head):
+    if isinstance(net, Trunk) and not is_normalised(net.head):
         for p in net.head.parameters():
             p.zero_()
     return net
@@ -91,6 +92,11 @@ def _initialise_weight(module: Any, rng: torch.Generator) -> None:
         nn.init.normal_(module.weight, 0.0, getattr(module, "init_std", 0.02), generator=rng)
         return
     spectral = module.parametrizations.weight
+    if hasattr(spectral, "original1"):  # weight norm's direction; 0.05 as in its paper, sec. 3
+        std = getattr(module, "init_std", 0.05)
+        nn.init.normal_(spectral.original1, 0.0, std, generator=rng)
+        spectral.original0.fill_(1)
+        return
     nn.init.normal_(spectral.original, 0.0, 0.02, generator=rng)
     # u and v become the first singular vectors of the weight.
     u, v, weight = spectral[0]._u, spectral[0]._v, spectral.original.flatten(1)

@@ -8,7 +8,18 @@ import math
 
 from torch import Tensor, nn
 
-from .blocks import Critic, Encoder, OneOfSeveral, Trunk, before, make_block, map_of_z, recorded
+from .blocks import (
+    Critic,
+    Encoder,
+    OneOfSeveral,
+    Trunk,
+    add_noise,
+    before,
+    make_block,
+    map_of_z,
+    recorded,
+)
+from .norms import with_gain
 
 
 def _blocks(
@@ -50,9 +61,10 @@ class MLPDiscriminator(_OnVectors, Critic):
     input_shape : (d,) for tables, (c, h, w) for images
     widths : tuple of int
         Units of every hidden layer, shallow to deep.
-    norm : {"batch", "none", "spectral"}
+    norm : {"batch", "none", "spectral", "weight"}
     bn_affine, bias : bool
-        Whether batch norm has learnt gains and shifts, and whether layers without it have biases.
+        Whether batch norm has learnt gains and shifts and weight norm learnt gains, and whether
+        layers without batch norm have biases.
     bn_eps : float
         Added to the variances in batch norm.
     latent_dim : int or None
@@ -63,21 +75,24 @@ class MLPDiscriminator(_OnVectors, Critic):
         Outputs of a classifier's head; None for a critic, which has a single logit.
     unit_range : bool
         Whether its layers see pixels in [0, 1] instead of [-1, 1].
-    activation : {"leaky_relu", "crelu"}
+    activation : {"leaky_relu", "crelu", "relu"}
         With CReLU a layer's linear map has half of its units.
+    noise : (float, float)
+        Standard deviations of noise in training, on the input and after every layer.
     """
 
     @recorded
     def __init__(
         self, input_shape, widths, norm="batch", bn_affine=True, bn_eps=1e-5, bias=True,
         latent_dim=None, feature_dim=None, n_outputs=None, unit_range=False,
-        activation="leaky_relu",
+        activation="leaky_relu", noise=(0.0, 0.0),
     ):  # fmt: skip
         super().__init__()
         self.unit_range = unit_range
         self.blocks = _blocks(
             input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim, feature_dim, activation
         )
+        add_noise(self.blocks, noise)
         self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
 
@@ -131,12 +146,16 @@ class MLPGenerator(nn.Module):
         Whether its layers end in a sigmoid, whose pixels in [0, 1] are then mapped to [-1, 1].
     bn_affine, bn_eps
         As for the discriminator.
+    activation : {"relu", "softplus"}
+    output_norm : {"none", "weight"}
+        Whether the last layer has weight norm, whose gains begin at 1 (Improved GAN's released
+        code).
     """
 
     @recorded
     def __init__(
         self, latent_dim, output_shape, widths, bn_affine=True, z_injection=False, bias=True,
-        n_generators=None, unit_range=False, bn_eps=1e-5,
+        n_generators=None, unit_range=False, bn_eps=1e-5, activation="relu", output_norm="none",
     ):  # fmt: skip
         super().__init__()
         self.latent_dim, self.output_shape = latent_dim, output_shape
@@ -156,9 +175,10 @@ class MLPGenerator(nn.Module):
             else:
                 firsts = [nn.Sequential(*linear()) for _ in range(n_generators)]
                 layers += [OneOfSeveral(firsts), nn.Identity()]
-            layers.append(nn.ReLU(inplace=True))
+            layers.append(nn.Softplus() if activation == "softplus" else nn.ReLU(inplace=True))
             d = width
-        layers.append(nn.Linear(d, math.prod(output_shape), bias=bias))
+        last = nn.Linear(d, math.prod(output_shape), bias=bias)
+        layers.append(with_gain(last) if output_norm == "weight" else last)
         if len(output_shape) == 3:
             layers.append(UnitRange() if unit_range else nn.Tanh())
         self.layers = nn.Sequential(*layers)

@@ -20,7 +20,8 @@ from ..utils.whitening import (
     usual_patch,
     whitened_filters,
 )
-from .blocks import Block, FromData
+from .blocks import Block
+from .norms import FromData
 
 LARGEST = 6  # pixels
 THRESHOLD = 0.25  # in units of a response's standard deviation

@@ -27,23 +27,29 @@ class _Spec(BaseEstimator):
     Parameters
     ----------
     bn_affine : bool
-        Whether batch norm has learnt gains and shifts.
+        Whether batch norm has learnt gains and shifts, and hidden layers with weight norm learnt
+        gains.
     z_injection : bool
         Whether the generator's hidden layers after the first add a linear map of z before their
         batch norm, as in BiGAN's released code.
     feature_dim : int or None
         Outputs of one more layer before the head of discriminators and classifiers: linear, without
         batch norm, on all outputs of the last hidden layer (Mao et al. 2019: 128).
-    activation : {"leaky_relu", "crelu"}
-        Nonlinearity of discriminators, classifiers and encoders: LeakyReLU(0.2), or CReLU, h ->
-        [max(0, h), max(0, -h)], with half as many filters as channels or units (Shang et al. 2016,
-        ICML, arXiv 1603.05201). Generators have ReLU either way.
+    activation : {"leaky_relu", "crelu", "relu"}
+        Nonlinearity of discriminators, classifiers and encoders: LeakyReLU(0.2), ReLU, or CReLU, h
+        -> [max(0, h), max(0, -h)], with half as many filters as channels or units (Shang et al.
+        2016, ICML, arXiv 1603.05201).
+    noise : float or (float, float)
+        Standard deviations of Gaussian noise that discriminators and classifiers have in training,
+        on their input, in the units that their layers see, and after every hidden layer; one number
+        for both (Salimans et al. 2016 have (0.3, 0.5)).
     """
 
     bn_affine: bool = True
     z_injection: bool = False
     feature_dim: int | None = None
     activation: str = "leaky_relu"
+    noise: Any = 0.0
 
     family: ClassVar[str]
 
@@ -167,7 +173,7 @@ class DCGANSpec(_Spec):
         return self._layout(input_shape) | {
             "image_shape": tuple(input_shape), "norm": norm, "head_layers": self.head_layers,
             "feature_dim": self.feature_dim, "first_layer": self.first_layer,
-            "activation": self.activation,
+            "activation": self.activation, "noise": _noise(self.noise),
         }  # fmt: skip
 
     def _with_z_std(self, net: nn.Module) -> nn.Module:
@@ -194,6 +200,8 @@ class MLPSpec(_Spec):
         power of two, from 32 to 1024.
     n_layers : int
         Number of hidden layers.
+    widths : tuple of int or None
+        Units of every hidden layer, in the order of computation, instead of `width` and `n_layers`.
     bias : bool
         Whether layers without batch norm have biases.
     unit_range : bool
@@ -202,6 +210,11 @@ class MLPSpec(_Spec):
         on tables.
     bn_eps : float
         Added to the variances in batch norm; above 0.
+    generator_activation : {"relu", "softplus"}
+        Nonlinearity of generators.
+    output_norm : {"none", "weight"}
+        Whether the generator's last layer has weight norm, whose gains begin at 1 (Improved GAN's
+        released code).
     """
 
     width: Any = parameter(default="auto", kw_only=False)
@@ -209,6 +222,9 @@ class MLPSpec(_Spec):
     bias: bool = True
     unit_range: bool = False
     bn_eps: float = 1e-5
+    widths: tuple[int, ...] | None = None
+    generator_activation: str = "relu"
+    output_norm: str = "none"
 
     family: ClassVar[str] = "mlp"
 
@@ -218,17 +234,25 @@ class MLPSpec(_Spec):
         if width == "auto":
             width = min(1024, max(32, 2 ** math.ceil(math.log2(4 * math.prod(shape)))))
         check_number("width", width, low=1, integer=True)
+        widths = (width,) * self.n_layers
+        if self.widths is not None:
+            widths = _as_tuple("widths", self.widths, "(64, 32)")
+            for width in widths:
+                check_number("widths", width, low=1, integer=True)
         for name in ("bn_affine", "z_injection", "bias", "unit_range"):
             check_flag(name, getattr(self, name))
         check_number("bn_eps", self.bn_eps, low=0, open_low=True)
-        _check_activation(self.activation, width)
+        check_choice("generator_activation", self.generator_activation, ("relu", "softplus"))
+        check_choice("output_norm", self.output_norm, ("none", "weight"))
+        _check_activation(self.activation, *widths)
         _check_feature_dim(self.feature_dim)
-        return (width,) * self.n_layers
+        return tuple(map(int, widths))
 
     def make_generator(self, *, latent_dim, output_shape, n_generators=None) -> nn.Module:
         return MLPGenerator(
             latent_dim, output_shape, self._widths(output_shape), self.bn_affine,
             self.z_injection, self.bias, n_generators, self._in_units(output_shape), self.bn_eps,
+            self.generator_activation, self.output_norm,
         )  # fmt: skip
 
     def _in_units(self, shape) -> bool:
@@ -246,7 +270,7 @@ class MLPSpec(_Spec):
             "input_shape": tuple(input_shape), "widths": self._widths(input_shape), "norm": norm,
             "bn_affine": self.bn_affine, "bias": self.bias, "feature_dim": self.feature_dim,
             "unit_range": self._in_units(input_shape), "bn_eps": self.bn_eps,
-            "activation": self.activation,
+            "activation": self.activation, "noise": _noise(self.noise),
         }  # fmt: skip
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
@@ -256,10 +280,18 @@ class MLPSpec(_Spec):
         )  # fmt: skip
 
 
+def _noise(noise: Any) -> tuple[float, float]:
+    pair = noise if isinstance(noise, (tuple, list)) and len(noise) == 2 else (noise, noise)
+    for sigma in pair:
+        check_number("noise", sigma, low=0, instead="a pair of them")
+    return float(pair[0]), float(pair[1])
+
+
 def _as_tuple(name: str, value: Any, example: str) -> tuple[Any, ...]:
     if not isinstance(value, (tuple, list)) or not value:
         raise ValueError(
-            f"{name}={value!r} must be None, or a tuple with one entry per block such as {example}."
+            f"{name}={value!r} must be None, or a tuple with one entry per block or layer, such "
+            f"as {example}."
         )
     return tuple(value)
 

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from ..utils.checks import check_choice, check_number
 from ..utils.linear import row_basis
-from .blocks import Block, Critic, maybe_spectral, recorded
+from .blocks import Block, Critic, recorded
 from .build import module_of, output_of, spec_of
 from .extractors import Extractor
 from .init import build_seeded
 from .joint import FAMILIES
+from .norms import normalised
 
 KINDS = ("logit", "scores", "code", "embedding")
 
@@ -34,8 +35,9 @@ class Head:
     ----------
     kind : {"logit", "scores", "code", "embedding"}
         "logit" is a linear layer without bias to one number, (n,), and "scores" one to
-        (n, n_outputs). "code" is a linear layer with bias to (n, n_outputs), and "embedding" the
-        same after a hidden layer (the projection head of contrastive methods).
+        (n, n_outputs); with weight norm they have a bias. "code" is a linear layer with bias to
+        (n, n_outputs), and "embedding" the same after a hidden layer (the projection head of
+        contrastive methods).
     n_outputs : int or None
         None for a logit.
     n_hidden : int or None
@@ -56,9 +58,9 @@ class Head:
         """The layers of the head, for features f (n, width)."""
 
         def linear(d: int, k: int | None, bias: bool) -> nn.Module:
-            return maybe_spectral(nn.Linear(d, k or 1, bias=bias), norm)
+            return normalised(nn.Linear(d, k or 1, bias=bias), norm)
 
-        bias = self.kind in ("code", "embedding")
+        bias = self.kind in ("code", "embedding") or norm == "weight"
         hidden = self.n_hidden or (width if self.kind == "embedding" else None)
         if hidden is None:
             return linear(width, self.n_outputs, bias)

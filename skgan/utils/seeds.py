@@ -2,9 +2,27 @@
 
 import contextlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import numpy as np
 import torch
+
+_of_layers: ContextVar[torch.Generator | None] = ContextVar("_of_layers", default=None)
+
+
+@contextlib.contextmanager
+def layers_draw_from(rng: torch.Generator) -> Iterator[None]:
+    """Within it, and in this thread alone, skgan's layers draw their noise from `rng`."""
+    token = _of_layers.set(rng)
+    try:
+        yield
+    finally:
+        _of_layers.reset(token)
+
+
+def layers_rng() -> torch.Generator | None:
+    """The generator that layers draw from; None, PyTorch's global one, outside of a fit."""
+    return _of_layers.get()
 
 
 def stream(seed: int, use: str) -> torch.Generator:

@@ -126,8 +126,26 @@ def vaegan():
     return _small("VAEGANEncoder", DCGANSpec(2), balance=(0.68, 0.35))
 
 
+def matching():
+    """Weight norm and noise; weights of the classes, which are words."""
+    spec = DCGANSpec(2, noise=(0.1, 0.2), activation="relu")
+    return _small("FeatureMatchingClassifier", spec, class_weight="balanced")
+
+
+def clusters():
+    """Numbers of clusters, of which some categories got none."""
+    return _small("CatGANFeatures", MLPSpec(4), n_clusters=9)
+
+
+def categories():
+    """The same game with labels."""
+    return _small("CatGANClassifier", DCGANSpec(2))
+
+
 # The format version that was the newest when a class came; 1 for all others.
-SINCE = {"contrad": 2, "infogan": 2, "acgan": 2, "vaegan": 2}
+SINCE = dict.fromkeys(
+    ("contrad", "infogan", "acgan", "vaegan", "matching", "clusters", "categories"), 2
+)
 KINDS = (
     contrad,
     infogan,
@@ -140,6 +158,9 @@ KINDS = (
     regressor,
     autoencoder,
     mgan,
+    matching,
+    clusters,
+    categories,
     apart,
     supervised,
     warm,

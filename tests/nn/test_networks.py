@@ -234,7 +234,7 @@ def test_crelu_in_encoders_classifiers_and_critics_of_pairs():
     ("spec", "message"),
     [
         (DCGANSpec(0), "width=0"),
-        (DCGANSpec(4, activation="relu"), "activation='relu' is unknown"),
+        (DCGANSpec(4, activation="elu"), "activation='elu' is unknown"),
         (MLPSpec(4, activation=None), "activation=None is unknown"),
         (DCGANSpec(3, activation="crelu"), "activation='crelu' .* has 3: use an even"),
         (MLPSpec(7, activation="crelu"), "activation='crelu' .* has 7: use an even"),

@@ -1,0 +1,27 @@
+"""Noise in the layers of a network, which regularises its training and is absent from its use."""
+
+import torch
+from torch import Tensor, nn
+
+from ..utils.seeds import layers_rng
+
+
+class GaussianNoise(nn.Module):
+    """h + sigma e in training, with e from N(0, 1) for every number of h; h itself in eval mode.
+
+    In a fit e is drawn from the generator of the fit; outside of one, from PyTorch's global one.
+    """
+
+    def __init__(self, sigma: float):
+        super().__init__()
+        self.sigma = sigma
+
+    def extra_repr(self) -> str:
+        return f"sigma={self.sigma}"
+
+    def forward(self, h: Tensor) -> Tensor:
+        if not self.training:
+            return h
+        # On the CPU, so that all devices have the same noise.
+        e = torch.randn(h.shape, generator=layers_rng(), dtype=torch.float32)
+        return h + self.sigma * e.to(h)

@@ -1,0 +1,96 @@
+"""Norms of weights, and layers that take their first weights from samples.
+
+Spectral norm (Miyato et al. 2018) is PyTorch's own. Weight norm (Salimans and Kingma 2016, arXiv
+1602.07868) learns the direction v of a unit's weights apart from their length g:
+
+    y = g (v / |v|) x + b
+
+By its data-dependent initialisation (sec. 3), g = 1 / std(t) and b = -mean(t) / std(t), where
+t = (v / |v|) x over the samples that a fit starts from: there, y has mean 0 and variance 1.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils.parametrize import is_parametrized
+
+NORMS = ("batch", "none", "spectral", "weight")  # of discriminators and classifiers
+
+
+class FromData(nn.Module):
+    """A layer that takes its first weights from the samples that reach it. Abstract."""
+
+    def start(self) -> None:
+        """Set all weights to what they are before there are samples."""
+        raise NotImplementedError
+
+    def start_from(self, x: Tensor, rng: torch.Generator) -> None:
+        """Set the weights by the layer's input x (n, ...)."""
+        raise NotImplementedError
+
+
+class WeightNormed(FromData):
+    """A linear layer or convolution with weight norm.
+
+    Parameters
+    ----------
+    layer : Linear or Conv2d
+        Without a bias its outputs have variance 1 on the first samples, but not mean 0.
+    learnt_gain : bool
+        Whether g is trained, or stays as initialised.
+    """
+
+    def __init__(self, layer: Any, learnt_gain: bool = True):
+        super().__init__()
+        self.layer: Any = parametrizations.weight_norm(layer)
+        self.gain.requires_grad_(learnt_gain)
+
+    @property
+    def gain(self) -> Tensor:
+        """g, of shape (k, 1, ...)."""
+        return self.layer.parametrizations.weight.original0
+
+    @property
+    def weight(self) -> Tensor:
+        """g v / |v|."""
+        return self.layer.weight
+
+    @property
+    def in_features(self) -> int:
+        return self.layer.in_features
+
+    def start(self) -> None:
+        self.gain.fill_(1)
+        if self.layer.bias is not None:
+            self.layer.bias.zero_()
+
+    def start_from(self, x: Tensor, rng: torch.Generator) -> None:
+        t = self.layer(x).transpose(0, 1).flatten(1)
+        std, mean = t.std(1, correction=0), t.mean(1)
+        # A unit that is the same for all samples has no variance to set.
+        scale = torch.where(std > 1e-6 * mean.abs() + 1e-12, 1 / std, 1.0)
+        self.gain.mul_(scale.view_as(self.gain))
+        if self.layer.bias is not None:
+            self.layer.bias.sub_(mean).mul_(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+def with_gain(layer: Any) -> Any:
+    """The layer with weight norm, but without initialisation by data: g begins at 1."""
+    return parametrizations.weight_norm(layer)
+
+
+def normalised(layer: nn.Module, norm: str, learnt_gain: bool = True) -> nn.Module:
+    """The layer with spectral or weight norm, if that is what `norm` names."""
+    if norm == "weight":
+        return WeightNormed(layer, learnt_gain)
+    return parametrizations.spectral_norm(layer) if norm == "spectral" else layer
+
+
+def is_normalised(layer: nn.Module) -> bool:
+    """Whether the weights of a layer are computed from others."""
+    return any(map(is_parametrized, layer.modules()))
