@@ -149,7 +149,7 @@ class CriticParameters(Checked):
 
     @classmethod
     def from_preset(cls, name: str = "best", **overrides: Any) -> Self:
-        """An estimator with parameters that were chosen by a study, for images.
+        """An estimator with parameters other than the paper's, for images.
 
         The constructor's own defaults are those of the paper. Presets are plain parameters: what
         `get_params` returns says all of it, and all of it can be changed.
@@ -157,8 +157,9 @@ class CriticParameters(Checked):
         Parameters
         ----------
         name : str
-            "best" has what won in `examples/papers/stabilisers.py` on images of digits and of
-            clothes. A class may have more; the message about an unknown name lists them.
+            "best" has what gave better features than the defaults in short trials, or is expected
+            to: docs/stabilisers.md says what has been measured. A class may have other presets;
+            the message about an unknown name lists them.
         **overrides : dict
             Parameters of the constructor, which replace those of the preset.
 

@@ -32,7 +32,7 @@ from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameter, parameters
 
-# Of `examples/papers/stabilisers.py`: chosen on digits and clothes of 28x28 pixels.
+# Of single short trials on held-out digits of 28x28 pixels (docs/stabilisers.md).
 BEST = {"encoder": "patches", "augment": "auto"}
 
 

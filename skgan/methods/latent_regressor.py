@@ -26,7 +26,7 @@ from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameters
 
-# Of `examples/papers/stabilisers.py`: chosen on digits and clothes of 28x28 pixels.
+# By analogy with BiGAN's and DCGAN's; not measured yet (docs/stabilisers.md).
 BEST = {"encoder": "patches", "augment": "auto"}
 
 

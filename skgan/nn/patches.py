@@ -71,7 +71,10 @@ class WhitenedPatches(FromData):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, self.margins, mode="replicate")
-        r = F.conv2d(x, self.weight, stride=self.stride)
+        weight = self.weight
+        if weight.requires_grad:  # training would let filters see brightness
+            weight = weight - weight.mean((1, 2, 3), keepdim=True)
+        r = F.conv2d(x, weight, stride=self.stride)
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             x = x - x.mean((1, 2, 3), keepdim=True)

@@ -69,6 +69,15 @@ def test_brightness_and_contrast_do_not_count_and_constant_images_have_no_respon
     assert torch.isfinite(layer(x)).all() and layer(x).abs().max() == 0
 
 
+def test_filters_that_were_trained_on_do_not_see_brightness_either():
+    x = images()
+    layer = WhitenedPatches(2, 5, 6, 2, trained=True)
+    with torch.no_grad():
+        layer.start_from(x, torch.Generator().manual_seed(0))
+        layer.weight += 0.3  # as a step may
+        torch.testing.assert_close(layer(x + 0.3), layer(x), atol=1e-3, rtol=1e-3)
+
+
 def test_responses_to_random_windows_are_white():
     x = images(400, side=32)
     layer = WhitenedPatches(2, 200, 6, 1, trained=False)
