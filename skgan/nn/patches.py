@@ -52,7 +52,7 @@ class WhitenedPatches(FromData):
         else:
             self.register_buffer("weight", weight)
         self.register_buffer("floor", torch.zeros(()))
-        self.stride, before = stride, (size - stride) // 2
+        self.trained, self.stride, before = trained, stride, (size - stride) // 2
         self.margins = (before, size - stride - before) * 2
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class WhitenedPatches(FromData):
     def forward(self, x: Tensor) -> Tensor:
         x = F.pad(x, self.margins, mode="replicate")
         weight = self.weight
-        if weight.requires_grad:  # training would let filters see brightness
+        if self.trained:  # training would let filters see brightness
             weight = weight - weight.mean((1, 2, 3), keepdim=True)
         r = F.conv2d(x, weight, stride=self.stride)
         with torch.autocast(x.device.type, enabled=False):
