@@ -94,7 +94,7 @@ def trained(X, options: argparse.Namespace) -> dict[str, Any]:
         # Untrained, features of all layers are better than those of the last.
         "untrained": contrastive("best", **common, n_epochs=0),
         "untrained, all layers": contrastive(
-            "best", **common, n_epochs=0, layers="all", pool_grid=4
+            "best", **common, n_epochs=0, output="trunk", layers="all", pool_grid=4
         ),
     }
     for name, gan in gans.items():

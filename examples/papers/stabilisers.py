@@ -91,7 +91,8 @@ METHODS = {
     "best, lr 2e-4": lambda: best(lr=2e-4),
     "best, temperature .1": lambda: best(temperature=0.1),
     "best, EMA": lambda: best(ema_decay=0.99),
-    "best, layers": lambda: best(layers=(1, 2), pool_grid=4),
+    "best, affine": lambda: best(augment="affine"),
+    "best, trunk": lambda: best(output="trunk"),
     "autoencoder": lambda: AutoencoderFeatures(),
 }  # fmt: skip
 
@@ -112,7 +113,7 @@ UNLEARNED = {
     "untrained plain": lambda seed: DCGANDiscriminatorFeatures(n_epochs=0, random_state=seed),
     "untrained best": lambda seed: best(n_epochs=0, random_state=seed),
     "untrained best, all layers": lambda seed: best(
-        n_epochs=0, random_state=seed, layers="all", pool_grid=4
+        n_epochs=0, random_state=seed, output="trunk", layers="all", pool_grid=4
     ),
 }
 # With all labels: ridge regression on standardised features, its penalty chosen on training rows.

@@ -16,7 +16,7 @@ it judges by what the trunk has learnt, and G is trained against it.
 | h+, h- | projection, fake_projection |
 | d | discriminator |
 | T | `augment` |
-| lambda | `contrast_weight` |
+| lambda | `generator_weight` |
 """
 
 from typing import Any
@@ -27,20 +27,20 @@ from ..base import BaseGAN, WholeNetwork
 from ..critics import CriticParameters
 from ..density import DensityRatioMixin
 from ..losses import contrast_generated, ns_discriminator, ns_generator, nt_xent
-from ..nn import Head, build_heads, build_network
+from ..nn import Head, HeadInput, SideBySide, build_heads, build_network
 from ..parameters import (
     GeneratorParameters,
     PriorParameters,
     TrunkFeatures,
     TrunkParameters,
 )
-from ..utils.checks import check_number
+from ..utils.checks import check_choice, check_number
 from ..utils.parameters import parameter, parameters
 
 # Of short trials on held-out digits and clothes of 28x28 pixels (docs/stabilisers.md).
 WITH_GENERATOR = {
     "discriminator": "patches", "temperature": 0.5, "lr": 1e-3, "generator_lr": 2e-4,
-    "batch_size": 128, "n_hidden": 256, "n_projection": 64,
+    "batch_size": 128, "n_hidden": 512, "n_projection": 64, "output": "both",
 }  # fmt: skip
 BEST = WITH_GENERATOR | {"generator_weight": 0.0}
 
@@ -55,7 +55,8 @@ class ContrastiveDiscriminatorFeatures(
     `fit` trains the trunk of the discriminator to tell whether two random changes of samples are of
     the same sample, and to tell generated samples from real ones; a small head on it and the
     generator play a GAN's game (Jeong and Shin 2021, sec. 3). `transform` returns the last layer
-    of the trunk, or the layers that `layers` and the parameters after it choose.
+    of the trunk, or the layers that `layers` and the parameters after it choose, or the hidden
+    layer of the projection head.
 
     Parameters
     ----------
@@ -66,6 +67,10 @@ class ContrastiveDiscriminatorFeatures(
         trunk learns from real samples alone (SimCLR), and the generator stays untrained.
     n_hidden, n_projection : int
         Units of the hidden layer of all three heads, and of the projections that are compared.
+    output : {"trunk", "projection", "both"}
+        What `transform` returns: the layers of the trunk that `layers`, `tap`, `pool_grid` and
+        `pool` choose; the hidden layer of the projection head, which varies less under the changes
+        of `augment` (Chen et al. 2020, arXiv 2006.10029); or both, each scaled to length 1.
     projection_lr, fake_projection_lr : float or None
         Learning rate of a projection head. None: `lr`.
 
@@ -88,6 +93,7 @@ class ContrastiveDiscriminatorFeatures(
     generator_weight: float = 1.0
     n_hidden: int = 128
     n_projection: int = 128
+    output: str = parameter(default="trunk", free=True)
     projection_lr: float | None = None
     fake_projection_lr: float | None = None
     augment: Any = "auto"
@@ -107,6 +113,7 @@ class ContrastiveDiscriminatorFeatures(
         check_number("generator_weight", self.generator_weight, low=0)
         for name in ("n_hidden", "n_projection"):
             check_number(name, getattr(self, name), low=1, integer=True)
+        check_choice("output", self.output, ("trunk", "projection", "both"))
         if self.augment is None:
             raise ValueError(
                 "augment=None leaves nothing to learn: the trunk learns from random changes of "
@@ -148,6 +155,13 @@ class ContrastiveDiscriminatorFeatures(
         batch.log(discriminator_real=real, discriminator_generated=generated)
 
         update(generator=ns_generator(D(x_hat)))
+
+    def _extractor(self, nets):
+        trunk = super()._extractor(nets)
+        if self.output == "trunk":
+            return trunk
+        projection = HeadInput(nets.projection, self.input_shape_, "projection_unit")
+        return projection if self.output == "projection" else SideBySide([trunk, projection])
 
     def _logits(self, nets, x):
         return nets.discriminator(x)

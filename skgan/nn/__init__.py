@@ -3,7 +3,7 @@
 from .auxiliary import add_heads, obstacle, turned
 from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
-from .extractors import EncoderFeatures, PooledTaps
+from .extractors import EncoderFeatures, HeadInput, PooledTaps, SideBySide
 from .fisher import FisherVectors
 from .init import layers_from_data, start_from_data
 from .joint import UnaryDiscriminator
@@ -26,9 +26,11 @@ __all__ = [
     "EncoderFeatures",
     "FisherVectors",
     "Head",
+    "HeadInput",
     "JoinedFeatures",
     "MLPSpec",
     "PooledTaps",
+    "SideBySide",
     "add_heads",
     "build_heads",
     "build_network",

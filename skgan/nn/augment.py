@@ -1,7 +1,7 @@
 """Random changes of samples that leave what they show: each by itself, and differentiable.
 
 Images are (n, c, h, w) in [-1, 1]; each is changed by draws of its own, from the generator that is
-passed in. All changes of place (shift, rotation, scale, shear, crop, flip) are one resampling.
+passed in. All changes of place (shift, flip, crop, affine, elastic) are one resampling.
 
 | name | what it does |
 |---|---|
@@ -10,11 +10,13 @@ passed in. All changes of place (shift, rotation, scale, shear, crop, flip) are 
 | flip | mirrors half of the images left and right (SimCLR) |
 | crop | enlarges a window of half to all of the area, 3:4 to 4:3 (SimCLR; from .08 there) |
 | affine | moves by .18 of half the side, turns by .35 rad, scales and shears by .2, all at most |
+| elastic | bends: moves each of 5 x 5 points by up to .15 of half the side, the rest smoothly |
 | colour | brightness, contrast, a gain per channel; a fifth of the images in grey (as SimCLR) |
 | invert | turns half of the images into their negatives |
 | noise | adds U(-1/2, 1/2) to every number; the one change that rows of a table have, too |
 
 DiffAugment: Zhao et al. 2020, arXiv 2006.10738; SimCLR: Chen et al. 2020, arXiv 2002.05709.
+Elastic deformation of handwritten digits: Simard et al. 2003.
 """
 
 import math
@@ -27,11 +29,11 @@ from torch.nn import functional as F
 
 from ..utils.checks import check_choice
 
-NAMES = ("shift", "cutout", "flip", "crop", "affine", "colour", "invert", "noise")
+NAMES = ("shift", "cutout", "flip", "crop", "affine", "elastic", "colour", "invert", "noise")
 # For written characters, whose mirror images are others; for characters in colour, which may be
 # dark on light or light on dark; and for photographs.
 POLICIES = {
-    "digits": ("affine",),
+    "digits": ("affine", "elastic"),
     "signs": ("crop", "colour", "invert"),
     "photographs": ("crop", "flip", "colour"),
 }
@@ -71,11 +73,15 @@ def augmented(x: Tensor, names: Sequence[str], uniform: Callable[..., Tensor]) -
 
     x = x.float()
     places = [name for name in names if name in _PLACES]
-    if places:
+    if places or "elastic" in names:
         matrix = torch.eye(3, dtype=torch.float32, device=x.device).expand(len(x), 3, 3)
         for name in places:
             matrix = _PLACES[name](matrix, between, x.shape[2:])
         grid = F.affine_grid(matrix[:, :2], list(x.shape), align_corners=False)
+        if "elastic" in names:
+            points = between(-0.15, 0.15, 2, 5, 5)
+            moves = F.interpolate(points, x.shape[2:], mode="bicubic", align_corners=True)
+            grid = grid + moves.permute(0, 2, 3, 1)
         x = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     if "colour" in names:
         x = _colour(x, between)

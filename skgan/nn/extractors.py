@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from ..utils.modules import run_watched
 from .blocks import Trunk, trying_out
@@ -164,12 +165,13 @@ class PooledTaps(Extractor):
 class HeadInput(Extractor):
     """The input of the last layer of any network, flattened: x -> (n, k).
 
-    The last layer is the linear layer or convolution that runs last.
+    The last layer is the linear layer or convolution that runs last. Features are called `name`
+    and their index.
     """
 
-    def __init__(self, net: nn.Module, input_shape: tuple[int, ...]):
+    def __init__(self, net: nn.Module, input_shape: tuple[int, ...], name: str = "penultimate"):
         super().__init__()
-        self.net = net
+        self.net, self.name = net, name
         with trying_out(net, (1, *input_shape)) as (x,):
             self.n_features = self(x).shape[1]
 
@@ -183,7 +185,23 @@ class HeadInput(Extractor):
         return read[-1].flatten(1).float()
 
     def feature_names(self) -> list[str]:
-        return [f"penultimate{i}" for i in range(self.n_features)]
+        return [f"{self.name}{i}" for i in range(self.n_features)]
+
+
+class SideBySide(Extractor):
+    """The features of several extractors, each scaled to length 1 for every sample: x -> (n, k)."""
+
+    def __init__(self, parts: Iterable[Extractor]):
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.n_features = sum(part.n_features for part in parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([normalize(part(x)) for part in self.parts], dim=1)
+
+    def feature_names(self) -> list[str]:
+        parts: Any = self.parts
+        return [name for part in parts for name in part.feature_names()]
 
 
 class EncoderFeatures(Extractor):

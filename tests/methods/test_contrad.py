@@ -189,6 +189,28 @@ def test_features_are_those_of_the_users_own_trunk_and_not_of_a_head(digits):
     np.testing.assert_allclose(features, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_the_hidden_layer_of_the_projection_head_is_another_output(digits, own):
+    trunk = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU()) if own else DCGANSpec(4)
+    est = ContrastiveDiscriminatorFeatures(
+        image_shape=(8, 8), discriminator=trunk, generator=DCGANSpec(4), n_hidden=6, n_epochs=1,
+        output="projection", device="cpu", precision="float32", random_state=0,
+    ).fit(digits[0])  # fmt: skip
+    linear, activation, _ = est._nets().projection.head
+    with torch.no_grad():
+        f = est._nets().projection.features(est._format.encode(digits[0]))
+        expected = activation(linear(f)).numpy()
+    np.testing.assert_allclose(est.transform(digits[0]), expected, atol=1e-5)
+    assert list(est.get_feature_names_out()) == [f"projection_unit{i}" for i in range(6)]
+    with torch.no_grad():
+        x = torch.from_numpy(digits[0][:, None].reshape(-1, 1, 8, 8))
+        np.testing.assert_allclose(est.as_module()(x), expected, atol=1e-5)
+    trunk = est.set_params(output="trunk").transform(digits[0])
+    both = np.hstack([f / np.linalg.norm(f, axis=1, keepdims=True) for f in (trunk, expected)])
+    np.testing.assert_allclose(est.set_params(output="both").transform(digits[0]), both, atol=1e-5)
+    assert list(est.get_feature_names_out())[-6:] == [f"projection_unit{i}" for i in range(6)]
+
+
 def test_running_statistics_are_another_choice(digits):
     """Batch norm is in the trunk, whichever head the features are read with."""
     settings = {"image_shape": (8, 8), "norm": "batch", "discriminator": DCGANSpec(4),
@@ -209,6 +231,7 @@ def test_bad_values_are_named(digits):
         ({"temperature": 0}, "temperature=0"),
         ({"generator_weight": -1}, "generator_weight=-1"),
         ({"n_hidden": 0}, "n_hidden=0"),
+        ({"output": "head"}, "output='head'"),
     ):
         with pytest.raises(ValueError, match=message):
             ContrastiveDiscriminatorFeatures(**settings).fit(digits[0])

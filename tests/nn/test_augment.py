@@ -56,6 +56,14 @@ def test_cutout_takes_a_quarter_at_most():
     assert share.max() == 0.25 and share.min() >= 1 / 16
 
 
+def test_elastic_changes_bend_smoothly_and_move_little():
+    ramp = torch.linspace(-1, 1, 28).expand(50, 1, 28, 28)
+    moved = (augmented(ramp, ["elastic"], draws()) - ramp)[:, 0, 8:20, 8:20]  # away from edges
+    assert 0.1 < moved.abs().max() <= 0.22  # cubic interpolation overshoots
+    assert abs(moved.mean()) < 0.02
+    assert moved.diff(dim=1).abs().max() < 0.07 and moved.diff(dim=2).abs().max() < 0.07
+
+
 def test_auto_looks_at_the_samples():
     assert policy_of("auto", (1, 28, 28)) == POLICIES["digits"]
     assert policy_of("auto", (3, 32, 32)) == POLICIES["signs"]
