@@ -203,7 +203,7 @@ def marginal_entropy(scores: Tensor) -> Tensor:
 
 @in_float32
 def mean_cross_entropy(scores: Tensor) -> Tensor:
-    """-1/k sum_j log E_x p(j | x), p = softmax of the scores (n, k): least where all k are alike."""
+    """-1/k sum_j log E_x p(j | x), p = softmax of the scores (n, k); least for equal means."""
     log_mean = log_softmax(scores, 1).logsumexp(0) - math.log(len(scores))
     return -log_mean.mean()
 

@@ -29,6 +29,7 @@ from ..parameters import GeneratorParameters, TrunkFeatures, TrunkParameters
 from ..utils.checks import check_number
 from ..utils.parameters import parameter, parameters
 
+
 @parameters
 class ACGANFeatures(
     ClassificationMixin, ConditionalPriorParameters, GeneratorParameters, CriticParameters,

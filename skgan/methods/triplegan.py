@@ -4,10 +4,10 @@
                      + (1 - alpha) E_(p_g) log(1 - D(x, y)) + R_L + alpha_P R_P
     R_L = E_p[-log p_c(y | x)]      R_P = E_(p_g)[-log p_c(y | x)]
 
-D judges pairs of a sample and a class: p are labelled pairs, p_c samples with the class that C gives
-them, and p_g samples that G makes of a class. C and G both want D to take their pairs for labelled
-ones. R_L is C's cross-entropy on labelled samples, and R_P that on G's, with the class they were
-made for. At the equilibrium p = p_g = p_c.
+D judges pairs of a sample and a class: p are labelled pairs, p_c samples with the class that C
+gives them, and p_g samples that G makes of a class. C and G both want D to take their pairs for
+labelled ones. R_L is C's cross-entropy on labelled samples, and R_P that on G's, with the class
+they were made for. At the equilibrium p = p_g = p_c.
 
 | paper | here |
 |---|---|
@@ -44,9 +44,10 @@ from ..utils.docs import A_SCORE_EACH, completed_by
 from ..utils.parameters import parameter, parameters
 
 # Of the released code for MNIST with 100 labels.
-# Paper: C has dropout, max pooling and global pooling there, which the families do not have; strides
-# and noise take their place. Pre-training has a smaller learning rate and a larger `mean_weight`.
-# Rates fall by 0.5 % an epoch from epoch 300 on, and C's last layer alone has weight decay.
+# Paper: C has dropout, max pooling and global pooling there, which the families do not have;
+# strides and noise take their place. Pre-training has a smaller learning rate and a larger
+# `mean_weight`. Rates fall by 0.5 % an epoch from epoch 300 on, and C's last layer alone has weight
+# decay. Batches are of 100 for C, 200 for G and 400 for D's guesses.
 MNIST = {
     "generator": "salimans784", "discriminator": "salimans784",
     "classifier": DCGANSpec(
@@ -65,10 +66,10 @@ class TripleGANClassifier(
 ):  # fmt: skip
     """A classifier for few labels that plays a game with a generator of classes.
 
-    `fit` takes labels of some samples, and -1 for the others (Li et al. 2017, sec. 3): a
-    discriminator tells labelled pairs of sample and class from those whose class the classifier
-    gave, and from those whose sample the generator made. Where all samples have labels, all serve as
-    unlabelled ones, too. `predict`, `predict_proba` and `score` are by the classifier, and
+    `fit` takes labels of some samples, and -1 for the others (Li et al. 2017): a discriminator
+    tells labelled pairs of sample and class from those whose class the classifier gave, and from
+    those whose sample the generator made. Where all samples have labels, all serve as unlabelled
+    ones, too. `predict`, `predict_proba` and `score` are by the classifier, and
     `sample(n, y=...)` makes samples of a class; `transform` returns the classifier's last hidden
     layer, or the layers that `layers` and the parameters after it choose.
 

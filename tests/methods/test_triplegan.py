@@ -171,3 +171,170 @@ def test_without_the_game_the_classifier_alone_is_trained(digits, settings):
 def test_the_game_begins_after_pretraining(digits):
     est = fitted(*digits, pretrain_epochs=1, n_epochs=2)
     assert ["discriminator_loss" in row for row in est.history_] == [False, True]
+
+
+# ------------------------------------------------------------------ the claims
+
+CENTRES = np.array([[4.0, 0.0], [-2.0, 3.0], [-2.0, -3.0]])
+NAMES = np.array(["east", "north", "south"], object)
+
+
+def gaussians(n=600, n_labels=4):
+    """Three classes of a Gaussian each, of which a few rows have a label."""
+    rng = np.random.default_rng(0)
+    k = np.arange(n) % 3
+    few = np.where(np.arange(n) < 3 * n_labels, NAMES[k], None)
+    return CENTRES[k] + 0.5 * rng.normal(size=(n, 2)), NAMES[k], few
+
+
+def test_with_four_labels_a_class_samples_are_of_the_class_that_is_asked_for():
+    """The paper's other claim: a generator of classes from partly labelled samples."""
+    X, y, few = gaussians()
+    network = MLPSpec(32)
+    untrained, est = (
+        TripleGANClassifier(
+            generator=network, discriminator=network, classifier=network, latent_dim=4, n_epochs=n,
+            batch_size=75, lr=2e-3, random_state=0, device="cpu",
+        ).fit(X, few)
+        for n in (0, 40)
+    )  # fmt: skip
+
+    def shares(est):
+        samples = [est.sample(300, 0, y=name) for name in NAMES]
+        nearest = [np.square(s[:, None] - CENTRES).sum(2).argmin(1) for s in samples]
+        return [np.mean(found == k) for k, found in enumerate(nearest)]
+
+    assert min(shares(untrained)) < 0.5 and min(shares(est)) > 0.9, shares(est)
+    assert est.score(X, y) > 0.95
+
+
+def moons(seed):
+    """600 samples of which 4 a class have a label, and 1,000 test samples."""
+    X, y = make_moons(600, noise=0.1, random_state=seed)
+    rng = np.random.default_rng(seed)
+    few = np.full(len(y), -1)
+    for k in (0, 1):
+        few[rng.permutation(np.flatnonzero(y == k))[:4]] = k
+    return X, few, *make_moons(1000, noise=0.1, random_state=seed + 100)
+
+
+# ------------------------------------------------------------------ use
+
+
+def test_predictions_are_the_classifiers_and_features_its_last_hidden_layer(digits):
+    X, y = digits
+    est = fitted(X, y)
+    with torch.no_grad():
+        x = est._format.encode(X)
+        scores, f = est.classifier_(x), est.classifier_.features(x)
+        k = one_hot(scores.argmax(1), 10).float()
+        logits = est.discriminator_(x, k)
+    np.testing.assert_allclose(est.decision_function(X), scores, atol=1e-5)
+    np.testing.assert_allclose(est.predict_proba(X), scores.softmax(1), atol=1e-5)
+    assert np.array_equal(est.predict(X), scores.argmax(1))
+    np.testing.assert_allclose(est.transform(X), f, atol=1e-5)
+    np.testing.assert_allclose(est.score_samples(X), logits, atol=1e-5)
+    assert est.transform(X).shape == (300, 16) and est.head_weight_.shape == (10, 16)
+    assert est.set_params(layers="all").transform(X).shape == (300, 32)
+
+
+def test_averaged_weights_predict(digits):
+    X, y = digits
+    assert TripleGANClassifier().ema_decay == 0.99
+    start, now, averaged = (
+        fitted(X, y, batch_size=300, ema_decay=d, n_epochs=n, classifier_norm="none")
+        for d, n in ((None, 0), (None, 1), (0.75, 1))
+    )
+    nets = (e.classifier_.parameters() for e in (start, now, averaged))
+    for before, after, mean in zip(*nets, strict=True):
+        torch.testing.assert_close(mean, 0.75 * before + 0.25 * after)
+
+
+def test_unlabelled_rows_are_trained_on_and_words_are_labels(digits):
+    X, y = digits
+    hidden = np.arange(len(y)) % 3 > 0
+    est = fitted(X, np.where(hidden, -1, y))
+    assert est.n_steps_ == 6 and est.classes_.tolist() == list(range(10))
+    words = np.array([f"class {k}" for k in range(10)], object)[y]
+    named = fitted(X, np.where(hidden, None, words))
+    assert np.array_equal(named.predict_proba(X), est.predict_proba(X))
+    assert np.array_equal(named.sample(2, 0, y="class 3"), est.sample(2, 0, y=3))
+    other = X.copy()
+    other[hidden] += np.random.default_rng(0).normal(size=other[hidden].shape)
+    changed = fitted(other, np.where(hidden, -1, y))
+    assert not np.array_equal(changed.decision_function(X), est.decision_function(X))
+
+
+def test_files_keep_all_three_networks(digits, tmp_path):
+    X, y = digits
+    est = fitted(X, y)
+    est.save(tmp_path / "triple")
+    loaded = skgan.load(tmp_path / "triple")
+    assert np.array_equal(loaded.predict_proba(X), est.predict_proba(X))
+    assert np.array_equal(loaded.score_samples(X), est.score_samples(X))
+    assert np.array_equal(loaded.sample(3, 0, y=7), est.sample(3, 0, y=7))
+
+
+def test_networks_of_ones_own(digits):
+    X, y = digits
+    asked = {}
+
+    class Pairs(nn.Module):
+        def __init__(self, d):
+            super().__init__()
+            self.layer = nn.Linear(d, 1)
+
+        def forward(self, x, y):
+            return self.layer(torch.cat([x, y], 1))
+
+    def discriminator(input_shape, norm, latent_dim):
+        asked["discriminator"] = (input_shape, norm, latent_dim)
+        return Pairs(input_shape[0] + latent_dim)
+
+    def classifier(input_shape, n_outputs, norm):
+        asked["classifier"] = (input_shape, n_outputs, norm)
+        return nn.Sequential(nn.Linear(*input_shape, 6), nn.Tanh(), nn.Linear(6, n_outputs))
+
+    est = fitted(
+        X, y, discriminator=discriminator, classifier=classifier, norm="none",
+        generator=nn.Linear(4 + 10, 64),
+    )  # fmt: skip
+    assert asked == {"discriminator": ((64,), "none", 10), "classifier": ((64,), 10, "batch")}
+    assert est.transform(X).shape == (300, 6) and est.score_samples(X).shape == (300,)
+    assert est.sample(2, y=4).shape == (2, 64)
+
+
+def test_the_recipe_for_mnist_is_the_released_codes():
+    est = TripleGANClassifier.from_preset("mnist")
+    assert (est.batch_size, est.lr, est.betas) == (100, 1e-3, (0.5, 0.999))
+    assert (est.pretrain_epochs, est.generated_start, est.n_epochs) == (30, 30 + 299, 30 + 1000)
+    assert (est.alpha, est.generated_weight, est.adversarial_weight) == (0.5, 0.1, 1)
+    assert (est.entropy_weight, est.mean_weight, est.ema_decay) == (0.3, 1e-3, 0.99)
+    assert (est.latent_dim, est.pseudo_share) == (100, 400 / 401)
+    X = np.random.default_rng(0).random((20, 28, 28))
+    small = {"n_epochs": 1, "pretrain_epochs": 0, "random_state": 0, "device": "cpu"}
+    est.set_params(**small).fit(X, np.arange(20) % 3)
+    assert est.predict(X).shape == (20,) and est.sample(2, y=1).shape == (2, 28, 28)
+    assert est.discriminator_.blocks[0].conv[1].layer.weight.shape == (1000, 784)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"alpha": 1.5}, "alpha=1.5 must be a number in"),
+        ({"pseudo_share": -0.1}, "pseudo_share=-0.1"),
+        ({"adversarial_weight": -1}, "adversarial_weight=-1"),
+        ({"generated_weight": "x"}, "generated_weight='x'"),
+        ({"generated_start": 0.3}, "generated_start=0.3 must be a whole number"),
+        ({"entropy_weight": -1}, "entropy_weight=-1"),
+        ({"mean_weight": -1}, "mean_weight=-1"),
+        ({"pretrain_epochs": -1}, "pretrain_epochs=-1"),
+        ({"classifier_norm": "layer"}, "classifier_norm='layer'"),
+        ({"rotation_weight": 1.0}, "rotation_weight=1.0 does not go with a discriminator of pairs"),
+        ({"class_weight": {99: 1}}, r"class_weight has \[99\]"),
+    ],
+)
+def test_bad_values_are_named(digits, monkeypatch, settings, message):
+    monkeypatch.setattr("skgan.training.train", lambda *_args: pytest.fail("training began"))
+    with pytest.raises(ValueError, match=message):
+        fitted(*digits, **settings)
