@@ -6,7 +6,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import make_moons
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import one_hot
@@ -66,8 +65,8 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, on):
     balance = {0: 3.0, 7: 0.5}
     settings = {
         "alpha": 0.3, "pseudo_share": 0.25, "adversarial_weight": 2.0, "generated_weight": 0.7,
-        "entropy_weight": 0.4, "mean_weight": 0.6, "supervised_weight": 1.5, "ema_decay": None,
-        "class_weight": balance,
+        "entropy_weight": 0.4, "mean_weight": 0.6, "supervised_weight": 1.5,
+        "class_weight": balance, "classifier_norm": "batch",
     } | ({} if on else ALONE)  # fmt: skip
     start = fitted(X, few, **(settings | {"n_epochs": 0}))
     G, D, C = (copy.deepcopy(getattr(start, f"{role}_")).train() for role in ROLES)
@@ -141,7 +140,7 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, on):
 def test_a_switch_changes_its_own_networks_and_no_other(digits, settings, moved):
     """After one step: D's loss does not hold the weights of C's terms."""
     X, y = digits
-    common = {"optimizer": "sgd", "lr": 0.1, "batch_size": len(X), "ema_decay": None}
+    common = {"optimizer": "sgd", "lr": 0.1, "batch_size": len(X)}
     a, b = fitted(X, y, **common), fitted(X, y, **common, **settings)
     assert a.n_steps_ == b.n_steps_ == 1
     different = {r for r in ROLES if not same_weights(*(getattr(e, f"{r}_") for e in (a, b)))}
@@ -208,16 +207,6 @@ def test_with_four_labels_a_class_samples_are_of_the_class_that_is_asked_for():
     assert est.score(X, y) > 0.95
 
 
-def moons(seed):
-    """600 samples of which 4 a class have a label, and 1,000 test samples."""
-    X, y = make_moons(600, noise=0.1, random_state=seed)
-    rng = np.random.default_rng(seed)
-    few = np.full(len(y), -1)
-    for k in (0, 1):
-        few[rng.permutation(np.flatnonzero(y == k))[:4]] = k
-    return X, few, *make_moons(1000, noise=0.1, random_state=seed + 100)
-
-
 # ------------------------------------------------------------------ use
 
 
@@ -240,7 +229,6 @@ def test_predictions_are_the_classifiers_and_features_its_last_hidden_layer(digi
 
 def test_averaged_weights_predict(digits):
     X, y = digits
-    assert TripleGANClassifier().ema_decay == 0.99
     start, now, averaged = (
         fitted(X, y, batch_size=300, ema_decay=d, n_epochs=n, classifier_norm="none")
         for d, n in ((None, 0), (None, 1), (0.75, 1))
@@ -299,7 +287,7 @@ def test_networks_of_ones_own(digits):
         X, y, discriminator=discriminator, classifier=classifier, norm="none",
         generator=nn.Linear(4 + 10, 64),
     )  # fmt: skip
-    assert asked == {"discriminator": ((64,), "none", 10), "classifier": ((64,), 10, "batch")}
+    assert asked == {"discriminator": ((64,), "none", 10), "classifier": ((64,), 10, "weight")}
     assert est.transform(X).shape == (300, 6) and est.score_samples(X).shape == (300,)
     assert est.sample(2, y=4).shape == (2, 64)
 
