@@ -117,6 +117,10 @@ class TripleGANClassifier(
         are one-hot, to samples.
     discriminator_ : Module
         In eval mode: samples and one-hot classes (n, n_classes), to logits (n,).
+    history_ : list of dict
+        As for other games, where "discriminator_real" is of labelled pairs; and
+        "discriminator_guessed", D's mean output for samples with the class that C gives them. Epochs
+        without the game have "classifier_loss" alone.
 
     Examples
     --------
