@@ -119,8 +119,8 @@ class TripleGANClassifier(
         In eval mode: samples and one-hot classes (n, n_classes), to logits (n,).
     history_ : list of dict
         As for other games, where "discriminator_real" is of labelled pairs; and
-        "discriminator_guessed", D's mean output for samples with the class that C gives them. Epochs
-        without the game have "classifier_loss" alone.
+        "discriminator_guessed", D's mean output for samples with the class that C gives them.
+        Epochs without the game have "classifier_loss" alone.
 
     Examples
     --------
