@@ -15,6 +15,7 @@ from .methods import (
     LatentRegressorEncoder,
     MGANExtractor,
     SupervisedFeatures,
+    TripleGANClassifier,
     VAEGANEncoder,
 )
 from .nn import DCGANSpec, MLPSpec
@@ -56,6 +57,7 @@ __all__ = [
     "MGANExtractor",
     "MLPSpec",
     "SupervisedFeatures",
+    "TripleGANClassifier",
     "VAEGANEncoder",
     "__version__",
     "load",

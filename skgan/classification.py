@@ -15,7 +15,7 @@ from .utils.checks import check_number
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.kinds import array
 from .utils.labels import UNLABELLED, classes_among, has_label_given, read_labels
-from .utils.parameters import parameters
+from .utils.parameters import parameter, parameters
 
 
 class ClassificationMixin(ClassifierMixin):
@@ -196,6 +196,31 @@ class ClassificationMixin(ClassifierMixin):
             raise ValueError("y is -1 throughout: score needs samples with labels.")
         weight = None if sample_weight is None else np.asarray(sample_weight)[known]
         return accuracy_score(y[known], predicted[known], sample_weight=weight)
+
+
+@parameters
+class ClassifierParameters(Checked):
+    """A network from samples to the scores of the classes.
+
+    Parameters
+    ----------
+    classifier : str, spec, callable or Module
+        "auto" is "dcgan" for images and "mlp" for tables. "faces64", "imagenet32" and "svhn32"
+        are the networks of DCGAN's released code, "mao32" those of Mao et al., "marta256" MARTA
+        GAN's, "bigan784" BiGAN's and "salimans784" Improved GAN's for MNIST. Or a spec such as
+        `DCGANSpec(width=64)`; a callable that is called as `f(input_shape=, n_outputs=, norm=)` and
+        returns a module; or a module, which is copied. It maps samples to scores of shape
+        (n, n_classes).
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, in order.
+    classifier_ : Module
+        The trained network, in eval mode.
+    """
+
+    classifier: Any = parameter(default="auto", network=True)
 
 
 @parameters

@@ -201,6 +201,23 @@ def marginal_entropy(scores: Tensor) -> Tensor:
     return -(log_mean.exp() * log_mean).sum()
 
 
+@in_float32
+def mean_cross_entropy(scores: Tensor) -> Tensor:
+    """-1/k sum_j log E_x p(j | x), p = softmax of the scores (n, k); least for equal means."""
+    log_mean = log_softmax(scores, 1).logsumexp(0) - math.log(len(scores))
+    return -log_mean.mean()
+
+
+@in_float32
+def confident_ns(scores: Tensor, logits: Tensor) -> Tensor:
+    """-E max_k p(k | x) log sigma(D(x, k)), k = argmax p (Li et al. 2017, in the released code).
+
+    p is the softmax of the scores (n, k) and `logits` are D(x, argmax p). Its gradient by the
+    scores is that of the probability alone.
+    """
+    return (log_softmax(scores, 1).amax(1).exp() * softplus(-logits)).mean()
+
+
 def catgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """-H[E_x p(y | x)] + E_x H[p(y | x)] - E_z H[p(y | G(z))] (Springenberg 2016)."""
     return conditional_entropy(real) - marginal_entropy(real) - conditional_entropy(fake)

@@ -12,9 +12,11 @@ ROOT = Path(__file__).parents[1]
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
     "methods": "skgan.base skgan.critics skgan.density skgan.classification skgan.clustering "
-    "skgan.reconstruction skgan.parameters skgan.nn skgan.losses skgan.penalties torch numpy",
+    "skgan.conditional skgan.reconstruction skgan.parameters skgan.nn skgan.losses "
+    "skgan.penalties torch numpy",
     "classification": "skgan.parameters skgan.losses torch numpy sklearn",
     "clustering": "skgan.parameters torch numpy sklearn",
+    "conditional": "skgan.parameters numpy",
     "reconstruction": "skgan.parameters skgan.nn torch numpy sklearn",
     "density": "skgan.parameters numpy torch sklearn",
     "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",

@@ -38,6 +38,7 @@ CONTRAD, INFOGAN = skgan.ContrastiveDiscriminatorFeatures, skgan.InfoGANExtracto
 VAEGAN, ACGAN = skgan.VAEGANEncoder, skgan.ACGANFeatures
 MATCHING = skgan.FeatureMatchingClassifier
 CATGAN, CATCLASSIFIER = skgan.CatGANFeatures, skgan.CatGANClassifier
+TRIPLE = skgan.TripleGANClassifier
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -82,6 +83,9 @@ BUILDERS = {
     "catgan-table": (CATGAN, {"discriminator": "auto", "norm": "batch", **TABLE}),
     "catgan-classifier": (CATCLASSIFIER, {"discriminator": DCGANSpec(4, noise=0.1)}),
     "catgan-classifier-table": (CATCLASSIFIER, {"discriminator": "auto", **TABLE}),
+    "triple": (TRIPLE, {"classifier": DCGANSpec(4, noise=0.1), "augment": "shift",
+                        "generated_start": 1, "bn_stats": "running"}),
+    "triple-table": (TRIPLE, {"classifier": "auto", "discriminator": "auto", **TABLE}),
     "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
 }  # fmt: skip
 
@@ -105,6 +109,7 @@ REAL_PASS = {
     MATCHING: lambda e, nets, x: nets.discriminator(x),
     CATGAN: lambda e, nets, x: nets.discriminator(x),
     CATCLASSIFIER: lambda e, nets, x: nets.discriminator(x),
+    TRIPLE: lambda e, nets, x: nets.discriminator(x, e._best(nets.classifier(x))),
 }
 
 
@@ -129,7 +134,7 @@ def test_batch_norm_has_the_statistics_of_the_real_rows(small, digits, cls):
 
 
 @pytest.mark.parametrize(
-    "cls", [DCGAN, BIGAN, REGRESSOR, MGAN, INFOGAN, ACGAN, VAEGAN, MATCHING, CATGAN]
+    "cls", [DCGAN, BIGAN, REGRESSOR, MGAN, INFOGAN, ACGAN, VAEGAN, MATCHING, CATGAN, TRIPLE]
 )
 def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
     small, digits, cls, monkeypatch

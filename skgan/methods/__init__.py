@@ -11,6 +11,7 @@ from .infogan import InfoGANExtractor
 from .latent_regressor import LatentRegressorEncoder
 from .mgan import MGANExtractor
 from .supervised import SupervisedFeatures
+from .triplegan import TripleGANClassifier
 from .vaegan import VAEGANEncoder
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "LatentRegressorEncoder",
     "MGANExtractor",
     "SupervisedFeatures",
+    "TripleGANClassifier",
     "VAEGANEncoder",
 ]

@@ -18,36 +18,22 @@ from labels, by a classifier's loss and a GAN's at the same time.
 | x, y | `batch.x`, `batch.y` |
 """
 
-import numpy as np
-
 from ..base import BaseGAN, WholeNetwork
 from ..classification import ClassificationMixin
+from ..conditional import ConditionalPriorParameters
 from ..critics import CriticParameters
 from ..density import DensityRatioMixin
 from ..losses import cross_entropy, labelled_cross_entropy, ns_discriminator, ns_generator
 from ..nn import Head, build_heads, build_network
-from ..parameters import GeneratorParameters, PriorParameters, TrunkFeatures, TrunkParameters
+from ..parameters import GeneratorParameters, TrunkFeatures, TrunkParameters
 from ..utils.checks import check_number
-from ..utils.docs import completed_by
 from ..utils.parameters import parameter, parameters
-
-DRAWS = """
-Parameters
-----------
-n_samples : int
-random_state : None, int or RandomState
-    Seed of the draws from the prior.
-y : None, label or array-like of shape (n_samples,)
-    The class of all samples, or of each, as a label of `classes_`. None draws it for each sample.
-component : None, int or array-like of int of shape (n_samples,)
-    The same as an index into `classes_`, in place of y.
-"""
 
 
 @parameters
 class ACGANFeatures(
-    ClassificationMixin, PriorParameters, GeneratorParameters, CriticParameters, TrunkParameters,
-    TrunkFeatures, DensityRatioMixin, BaseGAN,
+    ClassificationMixin, ConditionalPriorParameters, GeneratorParameters, CriticParameters,
+    TrunkParameters, TrunkFeatures, DensityRatioMixin, BaseGAN,
 ):  # fmt: skip
     """Features from the discriminator of a GAN that classifies as well, trained on labels.
 
@@ -115,9 +101,6 @@ class ACGANFeatures(
             check_number(name, getattr(self, name), low=0)
         super()._check()
 
-    def _categories(self):
-        return (len(self.classes_),) if hasattr(self, "classes_") else ()  # z's one-hot part, c
-
     def _build(self, shape, rng):
         heads = {"discriminator": Head("logit"), "classifier": Head("scores", len(self.classes_))}
         nets = build_heads(self.discriminator, rng, heads, input_shape=shape, norm=self.norm)
@@ -155,61 +138,3 @@ class ACGANFeatures(
     def _refresh(self, nets, x, z):
         nets.discriminator(x, nets.classifier)
         nets.generator(z)
-
-    # ---------------------------------------------------------------- samples of a class
-
-    def _component(self, n_samples, y, component):
-        """What is asked for in y, as indices into `classes_`."""
-        if y is None:
-            return component
-        self._kept_nets()  # raises if nothing is fitted
-        if component is not None:
-            raise ValueError(
-                f"y={y!r} and component={component!r} say the same in two ways: leave one of them "
-                "None."
-            )
-        index = {label: i for i, label in enumerate(self.classes_.tolist())}
-        labels = np.asarray(y)
-        if labels.ndim > 1 or (labels.ndim == 1 and len(labels) != n_samples):
-            raise ValueError(
-                f"y has the shape {labels.shape} for n_samples={n_samples}: give one label for "
-                "all samples, or one for each."
-            )
-        unknown = sorted(set(np.atleast_1d(labels).tolist()) - index.keys(), key=str)
-        if unknown:
-            raise ValueError(f"y has {unknown}, but the classes are {self.classes_.tolist()}.")
-        return (
-            np.array([index[k] for k in labels.tolist()]) if labels.ndim else index[labels.item()]
-        )
-
-    @completed_by(DRAWS)
-    def sample(self, n_samples=1, random_state=None, *, y=None, component=None):
-        """Generated samples, in the layout, value range and (for uint8) type of the X of `fit`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, ...)
-
-        Raises
-        ------
-        ValueError
-            If y has labels that are not among `classes_`, or not one for each sample.
-        """
-        component = self._component(n_samples, y, component)
-        return super().sample(n_samples, random_state, component=component)
-
-    @completed_by(DRAWS)
-    def sample_images(self, n_samples=1, random_state=None, *, y=None, component=None):
-        """Generated images for display: float32 (n_samples, c, h, w) in [0, 1].
-
-        Returns
-        -------
-        ndarray of shape (n_samples, c, h, w)
-
-        Raises
-        ------
-        ValueError
-            As `sample`, and if the estimator was fitted on a table.
-        """
-        component = self._component(n_samples, y, component)
-        return super().sample_images(n_samples, random_state, component=component)

@@ -16,18 +16,18 @@ features on SVHN with such a network; Mao et al. read the layer before a bias-fr
 from typing import Any, ClassVar
 
 from ..base import BaseGAN
-from ..classification import ClassificationMixin
+from ..classification import ClassificationMixin, ClassifierParameters
 from ..losses import cross_entropy
 from ..nn import build_network
 from ..nn.norms import NORMS
 from ..parameters import TrunkFeatures
 from ..utils.checks import check_choice
 from ..utils.docs import A_SCORE_EACH, completed_by
-from ..utils.parameters import parameter, parameters
+from ..utils.parameters import parameters
 
 
 @parameters
-class SupervisedFeatures(ClassificationMixin, TrunkFeatures, BaseGAN):
+class SupervisedFeatures(ClassificationMixin, ClassifierParameters, TrunkFeatures, BaseGAN):
     """Features from a classifier, trained on labels alone.
 
     `fit` trains a network of the discriminators' families on X and y. `transform` returns the
@@ -38,22 +38,8 @@ class SupervisedFeatures(ClassificationMixin, TrunkFeatures, BaseGAN):
 
     Parameters
     ----------
-    classifier : str, spec, callable or Module
-        "auto" is "dcgan" for images and "mlp" for tables. "faces64", "imagenet32" and "svhn32"
-        are the networks of DCGAN's released code, "mao32" those of Mao et al., "marta256" MARTA
-        GAN's, "bigan784" BiGAN's and "salimans784" Improved GAN's for MNIST. Or a spec such as
-        `DCGANSpec(width=64)`; a callable that is called as `f(input_shape=, n_outputs=, norm=)` and
-        returns a module; or a module, which is copied. It maps samples to scores of shape
-        (n, n_classes).
     norm : {"batch", "none", "spectral", "weight"}
         Normalisation of the classifier.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, in order.
-    classifier_ : Module
-        The trained network, in eval mode.
 
     Examples
     --------
@@ -65,7 +51,6 @@ class SupervisedFeatures(ClassificationMixin, TrunkFeatures, BaseGAN):
     (1797, 256)
     """
 
-    classifier: Any = parameter(default="auto", network=True)
     norm: str = "batch"
     layers: Any = -1
     pool_grid: int | None = None

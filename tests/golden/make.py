@@ -142,9 +142,14 @@ def categories():
     return _small("CatGANClassifier", DCGANSpec(2))
 
 
+def triple():
+    """Three networks, one of them on pairs of samples and classes."""
+    return _small("TripleGANClassifier", DCGANSpec(2), generated_start=1)
+
+
 # The format version that was the newest when a class came; 1 for all others.
 SINCE = dict.fromkeys(
-    ("contrad", "infogan", "acgan", "vaegan", "matching", "clusters", "categories"), 2
+    ("contrad", "infogan", "acgan", "vaegan", "matching", "clusters", "categories", "triple"), 2
 )
 KINDS = (
     contrad,
@@ -161,6 +166,7 @@ KINDS = (
     matching,
     clusters,
     categories,
+    triple,
     apart,
     supervised,
     warm,
