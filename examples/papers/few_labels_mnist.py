@@ -14,10 +14,11 @@ K + 1 classes .93 +- .065, CatGAN 1.91 +- .10, Triple-GAN .91 +- .58 (from memor
   rate of the averaged weights is larger by as much, so that the mean is over the same share of the
   training. Such a schedule is **not comparable** with the paper's figure.
 - "fm_alone": the same classifier, without the terms that need no labels: as many steps.
-- "triple_conv", "triple_conv_alone": TripleGANClassifier.from_preset("mnist"), settings of Triple-
-  GAN's released code (Li et al. 2017), with its switches at the same shares of its 1,030 epochs,
-  **not comparable** with the paper's figure either; and its classifier without terms of the GAN: as
-  many steps. "triple", "triple_alone": the same with the classifier of "fm", at a third of the cost.
+- "triple_conv", "triple_conv_alone": TripleGANClassifier.from_preset("mnist"), the settings of
+  Triple-GAN's released code (Li et al. 2017), with its switches at the same shares of its 1,030
+  epochs, so **not comparable** with the paper's figure either; and its classifier without terms of
+  the GAN, for as many steps. "triple", "triple_alone": the same with the classifier of "fm", at a
+  third of the cost.
 - "catgan": CatGANClassifier (Springenberg 2016) with the same dense networks as "fm".
 - "contrastive": a linear SVM on features of ContrastiveDiscriminatorFeatures.from_preset("best"),
   which are learnt without labels, but with augmentation; none of the others has any.
