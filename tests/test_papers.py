@@ -16,6 +16,10 @@ SCRIPTS = {
     "bigan_layers_mnist": "--epochs 1 --draws 2",
     "mgan_mnist": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 0 4",
     "stabilisers": "run --dataset mnist --seeds 0 --labels 5 --methods raw plain best --spread",
+    "clusters_mnist": "run --epochs 1 --seeds 0 --held --methods infogan catgan20 raw",
+    "few_labels_mnist": "run --epochs 1 --seeds 0 --images 1000 --methods fm fm_alone svm",
+    "vaegan_mnist": "run --epochs 1 --seeds 0 --labels 5 --methods norm",
+    "acgan_mnist": "run --epochs 1 --seeds 0 --methods acgan_all acgan_10 supervised_10",
     "mgan_transfer": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 4",
 }
 
@@ -71,3 +75,32 @@ def test_a_script_writes_its_results_once(name, images, tmp_path):
         table = run(name, "table", *arguments[1:], "--results", str(tmp_path / "r"))
         assert table.count("\n| ") >= 2
     assert [path.stat().st_mtime_ns for path in results] == written
+
+
+def test_clusters_are_matched_one_to_one_or_by_majority(monkeypatch):
+    monkeypatch.syspath_prepend(PAPERS)
+    from clusters_mnist import scores
+
+    y = np.arange(400) % 10
+    half = np.arange(400) // 10 % 2
+    found = scores(10, (y + 3) % 10, y, (y + 3) % 10, y)
+    assert found == {"acc": 1.0, "nmi": 1.0, "ari": 1.0, "used": 10}
+    assert scores(20, 2 * y + half, y, 2 * y + half, y)["acc"] == 1.0
+    # Of ten clusters, two share the zeros, so ones and twos are in one: the twos have a match less,
+    # and half of the zeros, whose cluster is left for the other digit.
+    shared = np.where(y == 0, half, np.where(y == 1, 2, y))
+    assert scores(10, shared, y, shared, y)["acc"] == pytest.approx(0.85)
+    # Digits are those of the first images: other ones do not choose them.
+    assert scores(10, y, y, (y + 1) % 10, y)["acc"] == 0.0
+
+
+def test_few_labels_are_as_many_of_each_class(monkeypatch):
+    monkeypatch.syspath_prepend(PAPERS)
+    from common import few_labels
+
+    y = np.arange(400) % 10
+    draws = [few_labels(y, 3, seed) for seed in (0, 0, 1)]
+    for few in draws:
+        assert np.bincount(few[few >= 0]).tolist() == [3] * 10
+        assert np.all((few == y) | (few == -1))
+    assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])

@@ -18,13 +18,11 @@ examples/papers/results.
 """
 
 import common
-import matplotlib
 import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 import skgan
 from skgan.evaluation import probe
-from skgan.inspection import SampleDisplay
 
 
 def framed(X):
@@ -51,17 +49,11 @@ def layer_by_layer(trained, untrained, data, draws):
     return {name: result.to_dict() for name, result in results.items()}
 
 
-matplotlib.use("Agg")
-
-
 def draw(bigan, X, stem):
     """Saves two pictures: images above their reconstructions, and samples."""
-    originals = X[:60].reshape(3, 20, 1, 32, 32)
-    back = bigan.reconstruct(X[:60]).reshape(3, 20, 1, 32, 32)
-    pairs = np.stack([originals, back], axis=1).reshape(-1, 1, 32, 32) / 255
+    pairs = common.in_pairs(X[:60], bigan.reconstruct(X[:60]))
     for name, images in (("reconstructions", pairs), ("samples", bigan.sample_images(120, 0))):
-        sheet = SampleDisplay(images).plot(n_columns=20)
-        sheet.figure_.savefig(f"{stem}_{name}.png", dpi=150, bbox_inches="tight")
+        common.picture(f"{stem}_{name}.png", images)
 
 
 def main():

@@ -174,7 +174,9 @@ def table(options):
         if not reports:
             continue
         few = [
-            common.cell([100 * accuracy(r["few_labels"][kind], n) for r in reports])
+            common.cell([
+                100 * common.accuracy(r["few_labels"][kind], n, "features") for r in reports
+            ])
             for kind in ("1nn", "svm") for n in (10, 100)
         ]  # fmt: skip
         ratio = [r["reconstruction"]["ratio"] for r in reports if r["reconstruction"]]
@@ -182,11 +184,6 @@ def table(options):
             common.cell([r[key] for r in reports]) for key in ("one_nn", "one_nn_training_rows")
         ]
         common.print_row([name, len(reports), paper or "-", *nearest, *few, common.cell(ratio)])
-
-
-def accuracy(result, n_labels):
-    """The mean accuracy over the draws of `n_labels` labels a class in a probe's result."""
-    return np.mean([r["accuracy"] for r in result["records"] if r["n_labels"] == n_labels])
 
 
 def main():

@@ -4,8 +4,10 @@ import argparse
 import gzip
 import json
 import subprocess
+import time
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from sklearn.datasets import load_sample_images
 
 import skgan
 from skgan import datasets
+from skgan.evaluation import LabelBudgetSplit
+from skgan.inspection import SampleDisplay
 
 # What nothing is trained for; scattering where kymatio is installed.
 UNLEARNED = ("patches", "scattering") if find_spec("kymatio") else ("patches",)
@@ -29,6 +33,21 @@ def parser_of(description, work):
     parser.add_argument(
         "--precision", choices=["float32", "bfloat16", "auto"], default="float32",
         help="of the networks' arithmetic",
+    )  # fmt: skip
+    return parser
+
+
+def study_parser(description, work, epochs, seeds):
+    """A parser for studies of several methods on MNIST; `epochs` has the default of each method."""
+    parser = parser_of(description, work)
+    parser.add_argument("what", choices=["run", "table"])
+    parser.add_argument("--methods", nargs="+", choices=list(epochs), default=list(epochs))
+    parser.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    parser.add_argument("--epochs", type=int, help="of all that is trained, not each its own")
+    parser.add_argument("--images", type=int, help="train on the first so many training images")
+    parser.add_argument(
+        "--held", action="store_true",
+        help="score on the last sixth of the training images, kept out of training: for choices",
     )  # fmt: skip
     return parser
 
@@ -50,6 +69,15 @@ def load_images(path, dataset="mnist"):
         READERS[dataset](subset=s, download=True, return_X_y=True) for s in ("train", "test")
     )
     return tuple(a for subset in subsets for a in subset)
+
+
+def parts(options):
+    """(X, y) to train on and (X, y) to score on, as --images and --held ask for."""
+    X, y, X_test, y_test = load_images(options.data)
+    if options.held:
+        n = len(X) - len(X) // 6
+        X, y, X_test, y_test = X[:n], y[:n], X[n:], y[n:]
+    return X[: options.images], y[: options.images], X_test, y_test
 
 
 def fashion(part, n):
@@ -86,6 +114,14 @@ def painted(X, seed=0):
     return out
 
 
+def few_labels(y, n_labels, seed):
+    """y with n_labels a class, and -1 for all others."""
+    ((rows, _),) = LabelBudgetSplit(n_labels, 1, random_state=seed).split(y, y)
+    few = np.full(len(y), -1)
+    few[rows] = y[rows]
+    return few
+
+
 def as_rows(X):
     """Flat images, (n, pixels) in [0, 1]."""
     return X.reshape(len(X), -1).astype(np.float32) / 255
@@ -97,6 +133,27 @@ def reconstruction(features, X):
     own = np.linalg.norm(x - back, axis=1).mean()
     other = np.linalg.norm(x - np.roll(back, 1, axis=0), axis=1).mean()
     return {"own": float(own), "other": float(other), "ratio": float(own / other)}
+
+
+def in_pairs(X, Z):
+    """Rows of 20 images in [0, 1], above rows of their reconstructions: (2 n, 1, h, w)."""
+    rows = [a.reshape(-1, 20, 1, *a.shape[1:]) for a in (X, Z)]
+    return np.stack(rows, axis=1).reshape(-1, 1, *X.shape[1:]) / 255
+
+
+def picture(path, images):
+    """Saves images (n, c, h, w) in [0, 1] as a sheet with 20 columns."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    sheet = SampleDisplay(images).plot(n_columns=20)
+    sheet.figure_.savefig(path, dpi=150, bbox_inches="tight")
+
+
+def accuracy(result, n_labels, name):
+    """The mean accuracy of a representation over draws of n_labels a class in a probe's result."""
+    of = {"representation": name, "n_labels": n_labels}
+    return np.mean([r["accuracy"] for r in result["records"] if of.items() <= r.items()])
 
 
 def report_of(command):
@@ -150,6 +207,60 @@ def there_already(path, command):
         raise SystemExit(f"{path} was made by {made_by!r}: move it away to run {command!r}.")
     print(f"{path.name}: there already", flush=True)
     return True
+
+
+def run_all(script, epochs, study, options, more=""):
+    """Writes what `study(name, n_epochs, seed, data, options)` finds, once by method and seed.
+
+    A study returns its part of the report, and a line to show; `more` are options of its own.
+    """
+    data = parts(options)
+    for seed, name in product(options.seeds, options.methods):
+        n_epochs = options.epochs if options.epochs and epochs[name] else epochs[name]
+        part = "held" if options.held else "test"
+        said = f"python examples/papers/{script}.py run --methods {name} --seeds {seed}"
+        said += f" --epochs {n_epochs}" if n_epochs else ""
+        said += f" --images {options.images}" if options.images else ""
+        said += (" --held" if options.held else "") + more + precision_of(options)
+        stem = f"{script}_{name}_epochs{n_epochs}_images{len(data[0])}_{part}_seed{seed}"
+        path = options.results / f"{stem}.json"
+        if there_already(path, said):
+            continue
+        options.results.mkdir(parents=True, exist_ok=True)
+        started = time.process_time()
+        found, line = study(name, n_epochs, seed, data, options)
+        report = report_of(said) | {
+            "method": name, "seed": seed, "n_epochs": n_epochs, "images": len(data[0]),
+            "part": part, **found, "cpu_seconds_in_all": time.process_time() - started,
+        }  # fmt: skip
+        write(path, report)
+        print(f"{stem}: {line}", flush=True)
+
+
+def trained(estimator, n_epochs, seed, options, X, y=None):
+    """A fitted estimator, and what is reported of its training; long ones keep checkpoints."""
+    estimator.set_params(n_epochs=n_epochs, random_state=seed, verbose=1)
+    if estimator.precision == "auto":
+        estimator.set_params(precision=options.precision)
+    if n_epochs:
+        estimator.set_params(checkpoint_dir=options.work, checkpoint_every=max(1, n_epochs // 10))
+    started = time.process_time()
+    estimator.fit(X, y)
+    return estimator, {
+        "settings": settings_of(estimator), "n_steps": estimator.n_steps_,
+        "cpu_seconds": time.process_time() - started, "train_seconds": train_seconds(estimator),
+        "last_epoch": estimator.history_[-1] if estimator.history_ else None,
+    }  # fmt: skip
+
+
+def groups(script, epochs, options):
+    """Reports over seeds by method, number of epochs and of images, and part scored on."""
+    found = {}
+    for report in read_all(options.results, f"{script}_*_seed*.json"):
+        key = tuple(report[k] for k in ("method", "n_epochs", "images", "part"))
+        found.setdefault(key, []).append(report)
+    order = list(epochs)
+    return sorted(found.items(), key=lambda item: (order.index(item[0][0]), *item[0][1:]))
 
 
 def read_all(folder, pattern):
