@@ -12,7 +12,7 @@ training images that were kept out.
 
 InfoGAN (Chen et al. 2016) has the paper's codes, rates and number of steps, 5,000 of 128 images,
 which are 11 epochs here, with the class's own networks, and as "infogan_paper" with the paper's,
-which have dense layers of 1,024 units. An error of 5 % is the paper's, and an NMI of .90 +- .03 that
+which have dense layers of 1,024 units. An error of 5 % is the paper's, an NMI of .90 +- .03 that
 of a re-run by others. "share" is the bound of the information as a part of the code's entropy.
 
 CatGAN (Springenberg 2016) has the dense networks of Improved GAN's code for MNIST; its paper has an
