@@ -97,6 +97,14 @@ def test_every_method_has_its_page_and_its_row(name):
     assert f"`{name}`" in README.read_text(encoding="utf-8")
 
 
+def test_every_example_of_the_gallery_is_named_on_its_methods_page():
+    examples = sorted(ROOT.glob("examples/plot_*.py"))
+    assert examples
+    for example in examples:
+        page = ROOT / "docs" / "methods" / f"{example.stem.removeprefix('plot_')}.md"
+        assert f"`examples/{example.name}`" in page.read_text(encoding="utf-8"), page
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "example", sorted(ROOT.glob("examples/plot_*.py")), ids=lambda path: path.name

@@ -7,7 +7,13 @@ distribution: D is then at 1/2 everywhere (theorem 1), and E and G invert each o
 G and E are trained on the inverse objective of sec. 3.4,
 1/2 [-log(1 - D(x, E(x))) - log D(G(z), z)]: E wants D(x, E(x)) -> 0, G wants D(G(z), z) -> 1.
 With encoder_output="gaussian", latent="normal" this is ALI (Dumoulin et al. 2017, arXiv
-1606.00704); `unary` adds BigBiGAN's terms (arXiv 1907.02544).
+1606.00704); `unary` adds BigBiGAN's terms (arXiv 1907.02544). With `info_weight` the GAN inside is
+an InfoGAN (Chen et al. 2016, arXiv 1606.03657, sec. 4 and 5), whose Q is part of E: G and E also
+minimise
+
+    -lambda L_I(G, E)       L_I = E_(c, x ~ G(z)) log Q(c | x) + H(c)  <=  I(c; G(z))
+
+for the categories c in z, with Q(c | x) the probabilities that E(x) has in their place.
 
 | paper | here |
 |---|---|
@@ -15,15 +21,17 @@ With encoder_output="gaussian", latent="normal" this is ALI (Dumoulin et al. 201
 | x, z | `batch.x`, `batch.latent()` |
 | G(z), E(x) | `x_hat`, `z_hat` |
 | g_X (sec. 3.5) | `resize` |
+| lambda, -E log Q(c given G(z)) = H(c) - L_I | `info_weight`, `_nll` |
 """
 
+import math
 from numbers import Integral
 from typing import Any
 
 from ..base import BaseGAN
 from ..critics import CriticParameters
 from ..density import DensityRatioMixin
-from ..losses import JOINT_LOSSES
+from ..losses import JOINT_LOSSES, cross_entropy
 from ..nn import build_network
 from ..nn.codes import ENCODER_OUTPUTS, resize
 from ..nn.init import zero_head
@@ -66,6 +74,17 @@ class BiGANEncoder(
     encoder_size, generator_size : int, (h, w) or None
         Size in pixels of the images that the encoder sees, and of those that G makes (sec. 3.5).
         Images of other sizes are resized. None is the size of X.
+    info_weight : float
+        Weight lambda of the information of `categories` in the losses of G and E: what E makes of
+        generated samples is to tell the categories that they were made from (InfoGAN; Chen et al.
+        2016, sec. 4). It needs `categories`. 0: the categories play no part but in the game.
+
+    Attributes
+    ----------
+    history_ : list of dict
+        As for other games; and with `info_weight` the bound L_I in nats, by the batches of
+        training: "information_categorical", at most sum(log(categories)), of which
+        "information_share" is the share that is reached.
 
     Examples
     --------
@@ -82,6 +101,7 @@ class BiGANEncoder(
     play: str = "simultaneous"
     encoder_size: Any = parameter(default=None, shapes=True)
     generator_size: Any = parameter(default=None, shapes=True)
+    info_weight: float = 0.0
 
     _networks = ("generator", "encoder", "discriminator")
     _presets = {"best": BEST}
@@ -95,7 +115,13 @@ class BiGANEncoder(
             pair = isinstance(size, (tuple, list)) and len(size) == 2
             for side in () if size is None else size if pair else [size]:
                 check_number(name, side, low=8, integer=True, instead="(h, w) or None")
+        check_number("info_weight", self.info_weight, low=0)
         super()._check()
+        if self.info_weight and not len(self.categories):
+            raise ValueError(
+                f"info_weight={self.info_weight!r} with categories=() has no code to tell: give "
+                "categories, such as categories=(10,), or use info_weight=0."
+            )
         if self.encoder_output == "squashed" and self.latent != "uniform":
             raise ValueError(
                 f"encoder_output='squashed' keeps codes in (-1, 1), but latent={self.latent!r} "
@@ -129,10 +155,13 @@ class BiGANEncoder(
             )),
         }  # fmt: skip
 
+    def _encoder_output(self, nets, x):
+        """What the encoder makes of samples at the size of X: the numbers a of codes."""
+        return nets.encoder(resize(x, self._shape("encoder", self.input_shape_)[1:]))
+
     def _encode(self, nets, x, noise=None):
         """E(x)."""
-        a = nets.encoder(resize(x, self._shape("encoder", self.input_shape_)[1:]))
-        return self._prior().code(a, self.encoder_output, noise)
+        return self._prior().code(self._encoder_output(nets, x), self.encoder_output, noise)
 
     def _as_generated(self, x):
         """g_X(x): samples at the size that G works at."""
@@ -146,15 +175,34 @@ class BiGANEncoder(
         x_hat, z_hat = G(z), self._encode(nets, batch.x, batch.normal)
         encoded, generated = D(x, z_hat), D(x_hat, z)
         l_d = tell_apart(encoded, generated) + self._added(D, batch, (x, z_hat), (x_hat, z))
+        l_i = self._information_lost(nets, batch, x_hat, z) if self.info_weight else 0.0
         if self.play == "simultaneous":
-            both = confuse(encoded, generated)
+            both = confuse(encoded, generated) + l_i
             l_g = both + self._added_to_generator(D, batch, x_hat)
             update(discriminator=l_d, generator=l_g, encoder=both)
         else:
             update(discriminator=l_d)
-            both = confuse(D(x, z_hat), D(x_hat, z))
+            both = confuse(D(x, z_hat), D(x_hat, z)) + l_i
             update(generator=both + self._added_to_generator(D, batch, x_hat), encoder=both)
         batch.log(discriminator_real=encoded, discriminator_generated=generated)
+
+    def _nll(self, a, z):
+        """-E log Q(c | G(z)) in nats, for the encoder's outputs a of samples from z."""
+        sizes = [self.latent_dim, *self._categories()]
+        _, *scores, _ = a.split([*sizes, a.shape[1] - sum(sizes)], dim=1)
+        _, *one_hot = z.split(sizes, dim=1)
+        each = zip(scores, one_hot, strict=True)
+        return sum(cross_entropy(s, c.argmax(1)) for s, c in each)
+
+    def _information_lost(self, nets, batch, x_hat, z):
+        """Lambda (H(c) - L_I); H(c) is constant."""
+        # Paper: InfoGAN's Q shares the layers of D. Here D sees codes, which give c away, and E
+        # has Q's task already; so Q learns from the game as well, and from real samples.
+        a = self._encoder_output(nets, resize(x_hat, self.input_shape_[1:]))
+        nll = self._nll(a, z)
+        entropy = math.fsum(map(math.log, self.categories))
+        batch.log(information_categorical=entropy - nll, information_share=1 - nll / entropy)
+        return self.info_weight * nll
 
     def _decode(self, nets, z):
         return resize(nets.generator(z), self.input_shape_[1:])

@@ -1,12 +1,14 @@
 """BiGAN: its claims on a problem with a known answer, its signs, its parts."""
 
 import copy
+import math
 import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from skgan import BiGANEncoder, DCGANSpec, MLPSpec
@@ -115,16 +117,45 @@ def test_unary_terms_do_not_collapse(seed):
     assert (spread > 0.7).all() and (spread < 1.4).all()
 
 
+def test_with_information_a_categorical_part_finds_clusters_and_without_it_seldom():
+    """Five clusters. L_I reaches the entropy; a BiGAN alone leaves much of the code unused."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(5, size=1000)
+    angle = 2 * np.pi * y / 5
+    X = 4 * np.c_[np.cos(angle), np.sin(angle)] + 0.3 * rng.normal(size=(1000, 2))
+    settings = {
+        "generator": MLPSpec(64), "encoder": MLPSpec(64), "discriminator": MLPSpec(64),
+        "latent_dim": 8, "categories": (5,), "norm": "none", "output": "latent", "lr": 1e-3,
+        "batch_size": 100, "n_epochs": 20, "weight_decay": 0.0, "play": "alternating",
+    }  # fmt: skip
+
+    def fit(weight, seed):
+        est = BiGANEncoder(**settings, info_weight=weight, random_state=seed).fit(X)
+        matches = np.zeros((5, 5))
+        np.add.at(matches, (est.transform(X)[:, 8:].argmax(1), y), 1)
+        one_to_one = linear_sum_assignment(-matches)
+        made = est.transform(est.sample(1000, 0, component=np.arange(1000) % 5))[:, 8:]
+        told = np.log(made[np.arange(1000), np.arange(1000) % 5]).mean() / np.log(5) + 1
+        return matches[one_to_one].sum() / len(X), told
+
+    informed = np.array([fit(1.0, seed) for seed in range(3)])
+    alone = np.array([fit(0.0, seed) for seed in range(3)])
+    assert informed.min(0)[0] > 0.95 and informed.min(0)[1] > 0.95, informed
+    assert alone.max(0)[0] < 0.9 and alone.max(0)[1] < 0.9, alone
+
+
 # ------------------------------------------------------------------ the game
 
 
-def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, weight):
     """Simultaneous play: every gradient is taken before any network moves."""
     X = digits[0][:250]
     spec = MLPSpec(16)
     settings = {
         "generator": spec, "encoder": spec, "discriminator": spec, "latent_dim": 4,
         "batch_size": 50, "random_state": 3, "device": "cpu",
+        "categories": (3, 2), "info_weight": weight,
     }  # fmt: skip
     start = BiGANEncoder(**settings, n_epochs=0).fit(X)
     G, E, D = (
@@ -139,10 +170,20 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
         torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999), weight_decay=2.5e-5, fused=True)
         for net in (D, G, E)
     ]
+    bounds = []
     for x, z in seen:
-        encoded, generated = D(x, 2 * torch.sigmoid(E(x)) - 1), D(G(z), z)
+        a, x_hat = E(x), G(z)
+        numbers, first, second = a[:, :4], a[:, 4:7], a[:, 7:]
+        z_hat = [2 * torch.sigmoid(numbers) - 1, first.softmax(1), second.softmax(1)]
+        encoded, generated = D(x, torch.cat(z_hat, 1)), D(x_hat, z)
         d_loss = 0.5 * (softplus(-encoded).mean() + softplus(generated).mean())
         eg_loss = 0.5 * (softplus(encoded).mean() + softplus(-generated).mean())
+        if weight:
+            told = E(x_hat)[:, 4:]
+            log_q = torch.cat([told[:, :3].log_softmax(1), told[:, 3:].log_softmax(1)], 1)
+            nll = -(z[:, 4:] * log_q).sum(1).mean()
+            eg_loss = eg_loss + weight * nll
+            bounds.append(math.log(6) - nll.item())
         grads = [
             torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
             for loss, net in ((d_loss, D), (eg_loss, G), (eg_loss, E))
@@ -154,6 +195,58 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
     for mine, theirs in ((G, est.generator_), (E, est.encoder_), (D, est.discriminator_)):
         for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
+    logged = {k: v for k, v in est.history_[-1].items() if k.startswith("information")}
+    expected = [np.mean(bounds), np.mean(bounds) / math.log(6)] if weight else []
+    assert list(logged.values()) == pytest.approx(expected, abs=1e-5)
+    assert list(logged) == ["information_categorical", "information_share"][: len(expected)]
+
+
+@pytest.mark.parametrize("output", ["squashed", "gaussian"])
+def test_what_is_lost_of_the_categories_by_hand_on_four_samples(output):
+    """-E log Q(c | G(z)), of two codes; what E says of the numbers of z plays no part."""
+    scores = np.array([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0], [-1.0, 4.0, 0.5], [2.0, -2.0, 0.0]])
+    other = np.array([[0.5, 0.0], [1.0, -1.0], [0.0, 3.0], [-2.0, 2.0]])
+    first, second = np.array([2, 0, 1, 1]), np.array([0, 1, 1, 0])
+
+    def surprise(rows, which):
+        return np.mean(np.log(np.exp(rows).sum(1)) - rows[np.arange(4), which])
+
+    def t(*columns):
+        return torch.tensor(np.hstack(columns))
+
+    noise = np.random.default_rng(0).normal(size=(4, 10))
+    est = BiGANEncoder(latent_dim=5, categories=(3, 2), encoder_output=output)
+    a = t(noise[:, :5], scores, other, *([noise[:, 5:]] if output == "gaussian" else []))
+    lost = est._nll(a, t(noise[:, :5], np.eye(3)[first], np.eye(2)[second]))
+    assert lost.item() == pytest.approx(surprise(scores, first) + surprise(other, second))
+
+
+@pytest.mark.parametrize("play", ["simultaneous", "alternating"])
+def test_information_moves_the_generator_and_the_encoder_alone(small_bigan, digits, play):
+    """E sees a generated image as it sees a real one of X, whatever size G works at."""
+    sizes = {"encoder_size": 12, "generator_size": 16, "categories": (3,), "play": play}
+
+    def losses(weight):
+        est = small_bigan(**sizes, info_weight=weight, n_epochs=0)
+        nets, batch, updates = one_step(est, digits[0])
+        return nets, batch, {k: (v + 0).item() for u in updates for k, v in u.items()}
+
+    (*_, plain), (nets, batch, informed) = losses(0.0), losses(2.0)
+    z = batch.latent()
+    seen = resize(resize(nets.generator(z), (8, 8)), (12, 12))
+    nll = nn.functional.cross_entropy(nets.encoder(seen)[:, 6:], z[:, 6:].argmax(1)).item()
+    for role, more in (("discriminator", 0), ("generator", 2 * nll), ("encoder", 2 * nll)):
+        assert informed[role] == pytest.approx(plain[role] + more, abs=1e-5)
+
+
+def test_information_needs_categories(small_bigan, digits):
+    for settings, message in (
+        ({"info_weight": 1.0}, r"info_weight=1.0 with categories=\(\) has no code to tell"),
+        ({"info_weight": -1, "categories": (3,)}, "info_weight=-1 must be"),
+        ({"info_weight": "1", "categories": (3,)}, "info_weight='1' must be"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            small_bigan(**settings).fit(digits[0])
 
 
 @pytest.mark.parametrize("unary", [False, True])
@@ -236,6 +329,7 @@ def test_codes():
         {"categories": (3, 2)}, {"encoder_size": 16}, {"generator_size": (16, 16)},
         {"unary": True}, {"play": "alternating"}, {"norm": "none"}, {"norm": "spectral"},
         {"discriminator": "mlp"}, {"encoder": "mlp", "generator": "mlp"}, {"encoder_lr": 1e-3},
+        {"categories": (3, 2), "info_weight": 1.0},
     ],
     ids=str,
 )  # fmt: skip
