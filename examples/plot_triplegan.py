@@ -69,9 +69,9 @@ for name, values in accuracy.items():
     print(f"{name:>20}: {'  '.join(f'{value:.3f}' for value in values)}")
 
 # %%
-# All of them make more of the labels than the labels alone do. But most of the gain is there without
-# the game: it is the entropy's, which asks for boundaries where there are few digits. With so few
-# labels the draws differ by more than the games.
+# All of them make more of the labels than the labels alone do. But most of the gain is there
+# without the game: it is the entropy's, which asks for boundaries where there are few digits. With
+# so few labels the draws differ by more than the games.
 
 # %%
 # Samples of a class
