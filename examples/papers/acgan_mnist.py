@@ -36,7 +36,7 @@ METHODS = {
     "dcgan": (DCGANDiscriminatorFeatures, None),
     "untrained": (DCGANDiscriminatorFeatures, None),
 }
-EPOCHS = {name: 0 if name == "untrained" else 5 for name in METHODS}
+EPOCHS = {name: 0 if name == "untrained" else 3 for name in METHODS}
 
 
 def main():
