@@ -57,7 +57,7 @@ def main() -> None:
     print(result)
 
     print("\n3. As one step of a Pipeline, with all training labels:")
-    pipeline = Pipeline([("features", extractors[BEST]), ("svm", LinearSVC(C=0.01))])
+    pipeline = Pipeline([("features", extractors[BEST]), ("svm", LinearSVC())])
     pipeline.fit(X_train, y_train)
     accuracy = pipeline.score(X_test, y_test)
     print(f"test accuracy {accuracy:.4f}")

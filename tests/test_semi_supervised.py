@@ -26,7 +26,12 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 from torch.utils.data import Dataset
 
-from skgan import LazyImages, SupervisedFeatures
+from skgan import (
+    ContrastiveDiscriminatorFeatures,
+    DCGANDiscriminatorFeatures,
+    LazyImages,
+    SupervisedFeatures,
+)
 from skgan.evaluation import probe
 from skgan.semi_supervised import FewLabelClassifier, LabelledFold
 
@@ -89,6 +94,25 @@ def test_it_is_an_extractor_of_all_samples_before_a_classifier_of_the_labelled_o
     assert model.classes_.tolist() == list(range(10)) and model.n_features_in_ == 64
     scores = svm.decision_function(gan.transform(X)).astype(np.float32)
     assert np.array_equal(model.decision_function(X), scores)
+
+
+@pytest.mark.parametrize("kind", ["table", "images", "list", "lazy"])
+def test_without_an_extractor_images_get_the_recommended_one(data, monkeypatch, kind):
+    X, _, y = data
+    images = X.reshape(-1, 8, 8)
+    given = {"table": X, "images": images, "list": list(images), "lazy": Digits(images)}[kind]
+    chosen = []
+
+    def fit_extractor(extractor, *others):
+        chosen.append(extractor)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skgan.semi_supervised.classifier.fit_extractor", fit_extractor)
+    with pytest.raises(KeyboardInterrupt):
+        FewLabelClassifier().fit(given, y)
+    best = ContrastiveDiscriminatorFeatures.from_preset("best", random_state=0)
+    expected = DCGANDiscriminatorFeatures(random_state=0) if kind == "table" else best
+    assert repr(chosen[0]) == repr(expected)
 
 
 def test_no_label_reaches_an_unsupervised_extractor(data, recorder):

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from .. import LazyImages
-from ..methods import DCGANDiscriminatorFeatures
+from ..methods import ContrastiveDiscriminatorFeatures, DCGANDiscriminatorFeatures
 from ..utils.checks import check_choice, check_transformer
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.labels import UNLABELLED, has_label_given, read_labels
@@ -49,6 +49,10 @@ def _classifier_has(method: str):
     return check
 
 
+def _holds_images(X: Any) -> bool:
+    return isinstance(X, LazyImages) or (X if hasattr(X, "ndim") else np.asarray(X)).ndim > 2
+
+
 class FewLabelClassifier(ClassifierMixin, BaseEstimator):
     """Trains an extractor on all samples and a classifier on the labelled ones.
 
@@ -65,8 +69,9 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
     extractor : transformer or None, default=None
         A clone of it is fitted on all samples. It is given y only if it needs labels: skgan's
         classes then get all samples, with -1 for the unlabelled ones, others the labelled samples
-        alone. A fitted extractor in `sklearn.frozen.FrozenEstimator` is used as it is. None means
-        `DCGANDiscriminatorFeatures(random_state=0)`.
+        alone. A fitted extractor in `sklearn.frozen.FrozenEstimator` is used as it is. None means,
+        for images, `ContrastiveDiscriminatorFeatures.from_preset("best", random_state=0)`, and for
+        rows of a table `DCGANDiscriminatorFeatures(random_state=0)`.
     classifier : classifier or None, default=None
         A clone of it is fitted on features. None means
         `make_pipeline(StandardScaler(), LinearSVC(C=0.01, random_state=0))`.
@@ -149,6 +154,8 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         extractor, classifier = self._checked_parts()
         X, y = LazyImages.of(X), self._read_y(y)
         check_consistent_length(X, y)
+        if self.extractor is None and _holds_images(X):
+            extractor = ContrastiveDiscriminatorFeatures.from_preset("best", random_state=0)
         rows = labelled_rows(y)
         for_extractor, for_classifier = self._share_out(classifier, X, fit_params)
         check_weights(y[rows], fit_params.get("sample_weight"), rows)
@@ -265,7 +272,7 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
     # ---------------------------------------------------------------- the two parts
 
     def _parts(self) -> tuple[Any, Any]:
-        """The extractor and the classifier, or what stands for None."""
+        """The extractor and the classifier, or what stands for None, with a table as X."""
         extractor, classifier = self.extractor, self.classifier
         if extractor is None:
             extractor = DCGANDiscriminatorFeatures(random_state=0)
