@@ -15,7 +15,8 @@ OWN_TEXT = {"discriminator", "loss"}
 # One network only, which never sees a generated row; many generators in one.
 OWN_TEXT_OF = {"SupervisedFeatures": {"norm", "bn_stats"}, "MGANExtractor": {"generator", "norm"}}
 # Of D, where others have an encoder.
-OWN_TEXT_OF["DCGANDiscriminatorFeatures"] = OWN_TEXT_OF["InfoGANExtractor"] = {"output"}
+for _name in ("DCGANDiscriminatorFeatures", "InfoGANExtractor", "ContrastiveDiscriminatorFeatures"):
+    OWN_TEXT_OF[_name] = {"output"}
 
 
 def described(cls):
