@@ -85,9 +85,7 @@ METHODS = {
     "best, generator": lambda: ContrastiveDiscriminatorFeatures.from_preset("generator"),
     "best, batch norm": lambda: best(norm="batch"),
     "best, learnt first": lambda: best(discriminator=DCGANSpec(64)),
-    "best, trained first": lambda: best(
-        discriminator=DCGANSpec(64, first_layer="trained_patches")
-    ),
+    "best, trained first": lambda: best(discriminator=DCGANSpec(64, first_layer="trained_patches")),
     "best, lr 2e-4": lambda: best(lr=2e-4),
     "best, temperature .1": lambda: best(temperature=0.1),
     "best, EMA": lambda: best(ema_decay=0.99),
@@ -129,18 +127,16 @@ SETS = {
     "fashion": {"held": 2000},
     "mnist": {"epochs": {"plain": 5, "best": 5, "best, generator": 2}},
     "cifar10": {
-        "epochs": {"plain": 12, "best": 26, "best, generator": 12},
-        "augment": "photographs",
+        "epochs": {"plain": 12, "best": 26, "best, generator": 12}, "augment": "photographs",
     },
-}
+}  # fmt: skip
 
 
 def main():
     options = parse_options()
     warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-    {"calibrate": calibrate, "run": run, "table": table, "transfer": transfer}[options.what](
-        options
-    )
+    does = {"calibrate": calibrate, "run": run, "table": table, "transfer": transfer}
+    does[options.what](options)
 
 
 # ------------------------------------------------------------------ images
@@ -191,9 +187,8 @@ def calibrate(options):
 
 def epochs_of(options, name):
     """How long a method is trained."""
-    plan = SETS[options.dataset].get("epochs")
-    if plan:
-        return plan[name]
+    if "epochs" in SETS[options.dataset] or options.epochs:
+        return options.epochs or SETS[options.dataset]["epochs"][name]
     path = options.results / f"stabilisers_{options.dataset}_calibration.json"
     (report,) = common.read_all(path.parent, path.name)
     return max(3, round(options.seconds / report["seconds_per_epoch"][name]))
@@ -238,9 +233,9 @@ def fitted(options, name, seed, train, held):
     parts = [n - n // 2, n] if held is not None else [n]
     curve, seconds = [], 0.0
     for part in parts:
-        before = time.process_time()
+        seconds -= time.process_time()
         estimator.set_params(n_epochs=part).fit(X)
-        seconds += time.process_time() - before
+        seconds += time.process_time()
         if held is not None:
             curve.append(scores(options, estimator, train, held, seed, budgets=(100,))["100"])
     more = {
@@ -313,10 +308,10 @@ def transfer(options):
             if name == "supervised":
                 spec = best().discriminator
                 extractor = SupervisedFeatures(
-                    classifier=spec, n_epochs=options.epochs, random_state=seed, augment=None
+                    classifier=spec, n_epochs=options.epochs or 10, random_state=seed, augment=None
                 ).fit(X, y)
             elif name == "best":
-                extractor = best(n_epochs=options.epochs, random_state=seed).fit(X)
+                extractor = best(n_epochs=options.epochs or 10, random_state=seed).fit(X)
             else:
                 extractor = UNLEARNED[name](seed).fit(X)
             report = common.report_of(said) | {
@@ -368,6 +363,7 @@ def command(options, what, name=None, seed=None):
         said += f" --methods {name!r} --seeds {seed} --labels {' '.join(map(str, options.labels))}"
     if what == "run" and "held" in SETS[options.dataset] and name in METHODS:
         said += f" --seconds {options.seconds:g}"
+    said += f" --epochs {options.epochs}" if options.epochs and name in METHODS else ""
     said += " --spread" if what == "run" and options.spread else ""
     return said + (common.precision_of(options) if what == "run" else "")
 
@@ -384,10 +380,14 @@ def parse_options():
     parser.add_argument("--spread", action="store_true", help="also by graph label spreading")
     parser.add_argument("--to", choices=list(SETS), default="digits", help="of transfer")
     parser.add_argument("--to-data", help="the file of that set")
-    parser.add_argument("--epochs", type=int, default=10, help="of transfer")
+    parser.add_argument("--epochs", type=int, help="in place of the plan; of transfer 10")
     options = parser.parse_args()
+    plan = SETS[options.dataset].get("epochs", METHODS)
     if options.methods is None:
-        options.methods = list(METHODS) if options.what == "calibrate" else [*UNLEARNED, *METHODS]
+        options.methods = list(METHODS) if options.what == "calibrate" else [*UNLEARNED, *plan]
+    lost = [name for name in options.methods if name not in {*UNLEARNED, *plan}]
+    if options.what == "run" and lost and not options.epochs:
+        parser.error(f"no plan of epochs on {options.dataset} for {lost}: give --epochs")
     options.work.mkdir(parents=True, exist_ok=True)
     return options
 
