@@ -18,7 +18,7 @@ from .data.sources import LazyImages
 from .engine import checkpoint, reporting
 from .engine.checkpoint import Checkpoints
 from .engine.identity import identity
-from .engine.loop import n_batches
+from .engine.loop import steps_per_epoch
 from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
 from .nn import joined, with_trunk
@@ -108,8 +108,8 @@ class BaseGAN(
         """The share of the samples in `fit` that is kept out of training, and diagnosed."""
         return 0.0
 
-    def _diagnose(self, nets: Any, batches: Iterator[Tensor]) -> dict[str, float]:
-        """What is logged of the samples that are kept out of training."""
+    def _diagnose(self, nets: Any, batches: Iterator[Any]) -> dict[str, float]:
+        """What is logged of the samples that are kept out: batches with `x`, `y` and `domain`."""
         return {}
 
     def _keeps_statistics(self) -> tuple[str, ...]:
@@ -128,6 +128,14 @@ class BaseGAN(
         if y is not None:
             warn_of_unlabelled(type(self).__name__, y)
         return X, None
+
+    def _domains(self) -> np.ndarray | None:
+        """Indices of the domains of the samples that `_pair` returned, if domains play a part."""
+        return None
+
+    def _has_schedule(self) -> bool:
+        """Whether a step depends on how many epochs there will be."""
+        return self.lr_decay is not None
 
     # ---------------------------------------------------------------- fit
 
@@ -157,11 +165,10 @@ class BaseGAN(
         """
         with self._keeping_earlier_fit():
             self._check()
-            state = getattr(self, "_training", None) if self.warm_start else None
+            state, checkpoints = getattr(self, "_training", None) if self.warm_start else None, None
             source = self._source(X, y, going_on=state is not None)
-            steps = n_batches(len(source), self.batch_size)
+            steps = steps_per_epoch(source, self.batch_size)
             n_epochs = resolve_epochs(self.n_epochs, steps, len(source))
-            checkpoints = None
             if state is not None:
                 check_epochs_left(n_epochs, self.n_epochs_)
             if self.checkpoint_dir is not None:
@@ -169,7 +176,7 @@ class BaseGAN(
                 checkpoints = Checkpoints(self.checkpoint_dir, same, self.checkpoint_keep)
                 state = checkpoints.find(self.resume, n_epochs, instead=state)
             training = Training(self, source, state, self._share_held_out())
-            training.run(n_epochs, self.lr_decay, checkpoints)
+            training.run(n_epochs, checkpoints)
             self._keep(training if self.warm_start else None)
         return self
 
@@ -185,8 +192,7 @@ class BaseGAN(
 
         Parameters
         ----------
-        X : array-like, as in `fit`
-        y : ignored
+        X, y : as in `fit`
 
         Returns
         -------
@@ -203,7 +209,7 @@ class BaseGAN(
             source = self._source(X, y, going_on=state is not None)
             earlier = self._kept_nets().values() if state is not None else ()
             training = Training(self, source, state)
-            training.run(len(training.history) + 1, None, earlier=earlier)
+            training.run(len(training.history) + 1, earlier=earlier)
             self._keep(training)
         return self
 
@@ -218,7 +224,7 @@ class BaseGAN(
             self._shaped_by = settings.shaping(self)
         elif len(X) < 2:
             raise ValueError("X has 1 sample: training needs at least 2.")
-        return ArraySource(X, self._format, labels)
+        return ArraySource(X, self._format, labels, self._domains())
 
     def _keep(self, training: Training | None) -> None:
         """Keep what it takes to go on from here; or nothing, so that optimizers are gone."""

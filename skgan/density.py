@@ -91,7 +91,8 @@ class DensityRatioMixin(Checked):
 
         The networks are in training mode, as the game plays them: batch norm by the batch.
         """
-        a = alpha(torch.cat([self._logits(nets, x).flatten() for x in batches])).cpu().numpy()
+        logits = torch.cat([self._logits(nets, batch.x).flatten() for batch in batches])
+        a = alpha(logits).numpy()
         with np.errstate(over="ignore", invalid="ignore"):
             mean = float(a.mean())
             return {"alpha_mean": mean, "alpha_cv": float(a.std() / mean)}

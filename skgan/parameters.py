@@ -75,9 +75,9 @@ class TrainingParameters(Checked):
         neither.
     weight_decay : float
         L2 penalty: this times the weights is added to their gradient.
-    lr_decay : {None, "linear", "exponential"}
-        How learning rates fall in the second half of the epochs: not at all, linearly towards 0,
-        or exponentially to 1 %.
+    lr_decay : {None, "linear", "exponential", "inverse"}
+        How learning rates fall: not at all; in the second half of the epochs, linearly towards 0,
+        or exponentially to 1 %; or as (1 + 10 p)^-0.75, p being the part of the steps that is done.
     clip_grad_norm : float or None
         Largest norm of each network's gradient; longer gradients are scaled down to it.
     ema_decay : float or None

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from .data.arrays import ArraySource, Subset
 from .engine import batchnorm, checkpoint, processes, reporting, runtime
 from .engine.checkpoint import Checkpoints
-from .engine.loop import Plan, interrupts, split_rows, train
+from .engine.loop import Plan, indices, interrupts, minibatches, split_rows, train
 from .engine.players import Players
 from .nn import joined, layers_from_data, start_from_data
+from .utils.domains import samples_from
 from .utils.seeds import global_state_from, stream
 
 # Samples that layers may take their first weights from, and values in all.
@@ -104,12 +105,15 @@ class Training:
         self.source = Subset(source, np.sort(order[n_held:]))
 
     def run(
-        self, n_epochs: int, lr_decay: str | None, checkpoints: Checkpoints | None = None,
-        earlier: Iterable[nn.Module] = (),
+        self, n_epochs: int, checkpoints: Checkpoints | None = None,
+        earlier: Iterable[nn.Module] | None = None,
     ) -> None:  # fmt: skip
-        """Train until `n_epochs` are done in all, then set the estimator's fitted attributes."""
+        """Train until `n_epochs` are done in all, then set the estimator's fitted attributes.
+
+        `earlier` has the networks before a `partial_fit`, which follows no schedule.
+        """
         e, history = self.estimator, self.history
-        finish = functools.partial(self.finish, list(earlier))
+        finish = functools.partial(self.finish, list(earlier or ()))
         report = reporting.Report(e, self.source.X, n_epochs - len(history), finish)
 
         def after_epoch() -> bool:
@@ -123,8 +127,9 @@ class Training:
             return stop
 
         plan = Plan(
-            n_epochs, e.batch_size, lr_decay, self.device, self.arithmetic, e.verbose,
-            type(e).__name__, global_noise=self.user_supplied,
+            n_epochs, e.batch_size, e.lr_decay if earlier is None else None, self.device,
+            self.arithmetic, e.verbose, type(e).__name__, global_noise=self.user_supplied,
+            has_end=earlier is None,
         )  # fmt: skip
         draw = functools.partial(e._draw, rng=self.players.rng)
         whole = joined(self.players.nets) | {"features": self.features}
@@ -140,11 +145,17 @@ class Training:
         report.fit_done()
 
     def _diagnose(self) -> dict[str, float]:
-        """What the discriminator makes of the samples that are kept out of training."""
-        if self.held_out is None:
+        """What the method makes of the samples that are kept out of training."""
+        if (held_out := self.held_out) is None:
             return {}
-        rows = split_rows(np.arange(len(self.held_out)), self.estimator.batch_size)
-        batches = (x.to(self.device) for x in self.held_out.batches(rows))
+        rows = split_rows(np.arange(len(held_out)), self.estimator.batch_size)
+        batches = (
+            SimpleNamespace(
+                x=x.to(self.device), y=indices(held_out.labels, r, self.device),
+                domain=indices(held_out.domains, r, self.device),
+            )
+            for r, x in zip(rows, held_out.batches(rows), strict=True)
+        )  # fmt: skip
         with self.arithmetic, self.players.looking_on(), self._noise_of_layers():
             return self.estimator._diagnose(SimpleNamespace(**joined(self.players.nets)), batches)
 
@@ -178,7 +189,7 @@ class Training:
             e._measure(whole, lambda n: e._draw(n, rng).to(self.device))
 
     def _measure_batchnorm(self, nets: dict[str, nn.Module], earlier: list[nn.Module]) -> None:
-        """Batch-norm statistics from one pass over the samples, in order, and draws from the prior.
+        """Batch-norm statistics from one pass over the samples, and draws from the prior.
 
         They go on from those of the networks in `earlier`, if there are any.
         """
@@ -186,18 +197,21 @@ class Training:
         measured = [i for i, role in enumerate(nets) if role not in e._keeps_statistics()]
         namespace = SimpleNamespace(**joined(nets))
         rng = stream(self.seed, "batch norm")
+        n, source = len(self.source), self.source
+        rows: list[Any] = [slice(r[0], r[-1] + 1) for r in split_rows(np.arange(n), e.batch_size)]
+        if source.domains is not None:  # as in training, all domains in each batch
+            rows = minibatches(source, e.batch_size, stream(self.seed, "order of domains"))
 
-        def run(x: Tensor) -> None:
-            with self.arithmetic:
+        def run(batch: tuple[Any, Tensor]) -> None:
+            rows, x = batch
+            domain = indices(source.domains, rows, self.device)
+            with self.arithmetic, samples_from(domain):
                 e._refresh(namespace, x.to(self.device), e._draw(len(x), rng).to(self.device))
 
-        n = len(self.source)
         n_earlier = (self.rows_before or n) if earlier else 0
         batchnorm.measure(
             [list(nets.values())[i] for i in measured],
-            self.source.batches(
-                slice(r[0], r[-1] + 1) for r in split_rows(np.arange(n), e.batch_size)
-            ),
+            zip(rows, source.batches(rows), strict=True),
             run,
             [earlier[i] for i in measured] if earlier else (),
             share=n / (n + n_earlier),

@@ -12,11 +12,12 @@ ROOT = Path(__file__).parents[1]
 # What each room may import besides itself, skgan.utils and the standard library.
 ROOMS = {
     "methods": "skgan.base skgan.critics skgan.density skgan.classification skgan.clustering "
-    "skgan.conditional skgan.reconstruction skgan.parameters skgan.nn skgan.losses "
+    "skgan.conditional skgan.domains skgan.reconstruction skgan.parameters skgan.nn skgan.losses "
     "skgan.penalties torch numpy",
     "classification": "skgan.parameters skgan.losses torch numpy sklearn",
     "clustering": "skgan.parameters torch numpy sklearn",
     "conditional": "skgan.parameters numpy",
+    "domains": "numpy sklearn",
     "reconstruction": "skgan.parameters skgan.nn torch numpy sklearn",
     "density": "skgan.parameters numpy torch sklearn",
     "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",

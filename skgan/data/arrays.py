@@ -162,12 +162,17 @@ class ArraySource:
     data_format : DataFormat
     labels : int64 ndarray (n,) or None
         Class indices of the samples, -1 for those without a label.
+    domains : int64 ndarray (n,) or None
+        Indices of the domains that the samples are from, where domains play a part.
     """
 
-    def __init__(self, X: Any, data_format: DataFormat, labels: np.ndarray | None = None):
+    def __init__(
+        self, X: Any, data_format: DataFormat, labels: np.ndarray | None = None,
+        domains: np.ndarray | None = None,
+    ):  # fmt: skip
         self.X = X
         self.format = data_format
-        self.labels = labels
+        self.labels, self.domains = labels, domains
 
     def __len__(self) -> int:
         return len(self.X)
@@ -185,7 +190,7 @@ class ArraySource:
         return map(self.batch, rows)
 
     def fingerprint(self) -> str:
-        """A digest of the shape, dtype and values of X, and of the labels."""
+        """A digest of the shape, dtype and values of X, and of the labels and domains."""
         if isinstance(self.X, LazyImages):
             found = self.X.fingerprint()
         else:
@@ -193,9 +198,10 @@ class ArraySource:
             for chunk in _chunks(self.X):
                 digest.update(chunk.tobytes())
             found = digest.hexdigest()[:16]
-        if self.labels is None:
-            return found
-        return f"{found}, labels {hashlib.sha256(self.labels.tobytes()).hexdigest()[:16]}"
+        for name in ("labels", "domains"):
+            if (values := getattr(self, name)) is not None:
+                found += f", {name} {hashlib.sha256(values.tobytes()).hexdigest()[:16]}"
+        return found
 
 
 class Subset:
@@ -205,6 +211,7 @@ class Subset:
         self.source, self.rows = source, rows
         self.X, self.format = source.X, source.format
         self.labels = None if source.labels is None else source.labels[rows]
+        self.domains = None if source.domains is None else source.domains[rows]
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -34,8 +34,8 @@ def identity(
     """
     free = names_of(estimator, "free")
     p = {k: v for k, v in estimator.get_params(deep=False).items() if k not in free}
-    if p["lr_decay"] is not None:
-        p["n_epochs"] = n_epochs  # the schedule depends on the total
+    if estimator._has_schedule():
+        p["n_epochs"] = n_epochs
     described = {k: describe(v) for k, v in sorted(p.items())}
     if state is not None:
         described["goes_on_from"] = _digest(state)

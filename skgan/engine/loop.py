@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.domains import samples_from
 from ..utils.seeds import global_state_from, layers_draw_from
+from . import domains
 from .labelled import LabelledSamples
 from .players import Players
 from .processes import agreed
@@ -23,9 +25,10 @@ from .runtime import lr_factor, to_device
 
 
 class Source(Protocol):
-    """Samples by index, scaled as the networks see them; `labels` are class indices or None."""
+    """Samples by index, scaled as the networks see them; class and domain indices, or None."""
 
     labels: np.ndarray | None
+    domains: np.ndarray | None
 
     def __len__(self) -> int: ...
 
@@ -50,6 +53,11 @@ class Batch:
         Adds the mean of every tensor, under its name, to this epoch's row of `history_`.
     y : int64 Tensor (n,) or None
         Class index of every sample, -1 where it has no label; None in games without labels.
+    domain : int64 Tensor (n,) or None
+        Index of the domain of every sample, as many of each; None in games without domains.
+    progress : float
+        The part of the training that was done before this minibatch, from 0 to 1; 1 in
+        `partial_fit`, which has no end.
     agreed : callable (*losses) -> list of float
         Losses as numbers, means over all processes: what a step may decide by.
     labelled : callable (n=len(x)) -> Tensor (n, ...), Tensor (n,)
@@ -65,6 +73,8 @@ class Batch:
     uniform: Callable[..., Tensor]
     log: Callable[..., None]
     y: Tensor | None = None
+    domain: Tensor | None = None
+    progress: float = 1.0
     agreed: Callable[..., list[float]] = agreed
     labelled: Callable[..., tuple[Tensor, Tensor]] | None = None
 
@@ -81,11 +91,25 @@ class Plan:
     verbose: int = 0
     name: str = "fit"
     global_noise: bool = False  # networks may draw from PyTorch's global random state
+    has_end: bool = True  # whether `n_epochs` is all the training that there will be
 
 
 def n_batches(n: int, batch_size: int) -> int:
-    """Minibatches per epoch: of near-equal size, and of at least two samples each."""
-    return max(1, min(math.ceil(n / batch_size), n // 2))
+    """Minibatches of n samples: of near-equal size, and of at least two samples each."""
+    return max(1, min(math.ceil(n / max(1, batch_size)), n // 2))
+
+
+def samples_per_epoch(source: Source) -> int:
+    """How many samples an epoch takes: each once, or as many of each domain."""
+    return len(source) if source.domains is None else domains.samples_per_epoch(source.domains)
+
+
+def steps_per_epoch(source: Source, batch_size: int) -> int:
+    """The number of minibatches."""
+    if source.domains is None:
+        return n_batches(len(source), batch_size)
+    n_domains = len(np.unique(source.domains))
+    return n_batches(samples_per_epoch(source) // n_domains, batch_size // n_domains)
 
 
 def split_rows(rows: Any, batch_size: int) -> list[Any]:
@@ -114,40 +138,51 @@ def train(
     with _progress(plan, done=len(history)) as show:
         for epoch in range(len(history), plan.n_epochs):
             started = time.perf_counter()
-            players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs))
-            order = torch.randperm(len(source), generator=players.rng).numpy()
-            parts = split_rows(order, plan.batch_size)
+            parts = minibatches(source, plan.batch_size, players.rng)
             labelled = _labelled(source, players, plan.device)
             for i, (rows, x) in enumerate(zip(parts, source.batches(parts), strict=True), 1):
                 x = to_device(x, plan.device)
                 players.n_steps += 1
+                done = (i - 1) / len(parts)
+                players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs, done))
                 batch = Batch(
                     x, players.n_steps, epoch + 1,
                     lambda n=len(x): to_device(draw(n), plan.device),
                     noise(torch.randn), noise(torch.rand), players.meters.log,
-                    y=_labels(source, rows, plan.device),
+                    y=indices(source.labels, rows, plan.device),
+                    domain=indices(source.domains, rows, plan.device),
+                    progress=(epoch + done) / plan.n_epochs if plan.has_end else 1.0,
                     labelled=None if labelled is None else labelled.drawing(len(x)),
                 )  # fmt: skip
                 with contextlib.ExitStack() as stack:
                     stack.enter_context(plan.arithmetic)
                     stack.enter_context(layers_draw_from(players.rng))
+                    stack.enter_context(samples_from(batch.domain))
                     if plan.global_noise:
                         stack.enter_context(global_state_from(players.rng))
                     step(nets, batch, players.update)
                 if i < len(parts) and interrupted():
                     _check_weights(players, epoch + 1)
                     return
-            row = _epoch_row(players, epoch + 1, len(source), time.perf_counter() - started)
+            row = _epoch_row(
+                players, epoch + 1, sum(map(len, parts)), time.perf_counter() - started
+            )
             history.append(row)
             show(row)
             if after_epoch() or interrupted():
                 return
 
 
-def _labels(source: Source, rows: np.ndarray, device: torch.device) -> Tensor | None:
-    if source.labels is None:
-        return None
-    return to_device(torch.from_numpy(source.labels[rows]), device)
+def minibatches(source: Source, batch_size: int, rng: torch.Generator) -> list[np.ndarray]:
+    """The indices of an epoch's samples, in a random order; of each domain equally many."""
+    if source.domains is None:
+        return split_rows(torch.randperm(len(source), generator=rng).numpy(), batch_size)
+    order = domains.balanced_order(source.domains, rng)
+    return [rows.ravel() for rows in split_rows(order, batch_size // order.shape[1])]
+
+
+def indices(of: np.ndarray | None, rows: np.ndarray, device: torch.device) -> Tensor | None:
+    return None if of is None else to_device(torch.from_numpy(of[rows]), device)
 
 
 def _labelled(source: Source, players: Players, device: torch.device) -> LabelledSamples | None:

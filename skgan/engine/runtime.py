@@ -18,7 +18,7 @@ from ..nn.kernels.conv import (
 )
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-LR_DECAYS = (None, "linear", "exponential")
+LR_DECAYS = (None, "linear", "exponential", "inverse")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -113,13 +113,17 @@ def make_optimizer(
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 
 
-def lr_factor(decay: str | None, epoch: int, n_epochs: int) -> float:
+def lr_factor(decay: str | None, epoch: int, n_epochs: int, within: float = 0.0) -> float:
     """The factor of the learning rate in the given epoch (counted from 0).
 
-    It is 1 in the first half of the epochs and then falls once per epoch, as in BiGAN's released
-    code: "linear" begins at 1 and would reach zero after the last epoch; "exponential" falls from
-    the first epoch of the second half on, and reaches 0.01 in the last epoch.
+    "linear" and "exponential" are 1 in the first half of the epochs and then fall once per epoch,
+    as in BiGAN's released code: "linear" begins at 1 and would reach zero after the last epoch;
+    "exponential" falls from the first epoch of the second half on, and reaches 0.01 in the last.
+    "inverse" is that of DANN (Ganin et al. 2016, sec. 5.2.2), (1 + 10 p)^-0.75, where p is the part
+    of the training that is done; it falls with each step, `within` being the part of this epoch.
     """
+    if decay == "inverse":
+        return (1 + 10 * (epoch + within) / n_epochs) ** -0.75
     half = n_epochs / 2
     if decay is None or epoch < half:
         return 1.0

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -169,8 +170,12 @@ def test_steps_are_counted_as_asked(small, digits, monkeypatch):
 def test_learning_rate_falls_after_half_of_the_epochs(small, digits, monkeypatch):
     from skgan.engine.players import Players
 
-    factors = []
-    monkeypatch.setattr(Players, "scale_lr", lambda self, factor: factors.append(factor))
+    def record(self, factor):
+        if self.n_steps % steps == 1:  # an epoch's first step
+            factors.append(factor)
+
+    factors, steps = [], math.ceil(len(digits[0]) / small().batch_size)
+    monkeypatch.setattr(Players, "scale_lr", record)
     small(image_shape=(8, 8), n_epochs=4, lr_decay="linear").fit(digits[0])
     small(image_shape=(8, 8), n_epochs=4, lr_decay="exponential").fit(digits[0])
     small(image_shape=(8, 8), n_epochs=2).fit(digits[0])
