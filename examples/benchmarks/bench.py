@@ -100,7 +100,7 @@ def contrastive(name, rounds):
         spec = DCGANSpec(channels=channels)
         gan = ContrastiveDiscriminatorFeatures(
             discriminator=spec, generator=spec, latent="normal", latent_dim=plain.LATENT,
-            norm="batch", augment="digits", batch_size=batch_size, n_epochs=1, random_state=0,
+            norm="batch", augment="affine", batch_size=batch_size, n_epochs=1, random_state=0,
             device="cpu", **settings,
         ).fit(X)  # fmt: skip
         return gan.history_[0]["images_per_second"]

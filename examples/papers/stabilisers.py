@@ -16,10 +16,9 @@ keeps them; `run` trains each method for as many epochs as fit into --seconds, o
 epochs of SETS where compute is not compared. A result is one file, and is not repeated. Trainings
 of the large sets keep checkpoints in --work.
 
-Each result has the accuracy of a linear SVM with 10 and 100 labels a class (5 draws); halfway
-through the training the same with 100 labels (forgetting); and for methods with a generator the
-kernel distance (KID; Binkowski et al. 2018) of 1,000 samples to training images, on features of
-whitened patches.
+Each result has the accuracy of a linear SVM with 10 and 100 labels a class (5 draws), and with the
+last of these halfway through the training (forgetting); for methods with a generator the kernel
+distance (KID; Binkowski et al. 2018) of 1,000 samples to training images, on whitened patches.
 """
 
 import time
@@ -49,6 +48,7 @@ from skgan.evaluation import LabelBudgetSplit, probe
 from skgan.tools import RandomPatchFeatures
 
 HINGE = {"norm": "spectral", "loss": "hinge"}
+CRELU = {"discriminator": DCGANSpec(activation="crelu")}
 
 
 def best(**others):
@@ -68,9 +68,8 @@ METHODS = {
     "patches first": lambda: DCGANDiscriminatorFeatures(discriminator="patches", layers="learnt"),
     "hinge, rotation": lambda: DCGANDiscriminatorFeatures(**HINGE, rotation_weight=1.0),
     "hinge, infomax": lambda: DCGANDiscriminatorFeatures(**HINGE, infomax_weight=0.2),
-    "hinge, CReLU": lambda: DCGANDiscriminatorFeatures(
-        **HINGE, discriminator=DCGANSpec(activation="crelu")
-    ),
+    "hinge, CReLU": lambda: DCGANDiscriminatorFeatures(**HINGE, **CRELU),
+    "hinge, augment, CReLU": lambda: DCGANDiscriminatorFeatures(**HINGE, **CRELU, augment="auto"),
     "hinge, Fisher": lambda: DCGANDiscriminatorFeatures(
         **HINGE, output="fisher", n_components=4096, precision="float32"
     ),
@@ -93,6 +92,10 @@ METHODS = {
     "best, trunk": lambda: best(output="trunk"),
     "autoencoder": lambda: AutoencoderFeatures(),
 }  # fmt: skip
+
+
+# The trunk of the preset, trained on labels.
+BY_LABELS = {"supervised": lambda: SupervisedFeatures(classifier=best().discriminator)}
 
 
 def patches(seed=0):
@@ -171,6 +174,7 @@ def calibrate(options):
     """CPU seconds of an epoch: the smallest of several rounds, in which all have their turn."""
     path = options.results / f"stabilisers_{options.dataset}_calibration.json"
     (X, _), _, _ = images(options)
+    earlier = [r["seconds_per_epoch"] for r in common.read_all(path.parent, path.name)]
     seconds = {name: [] for name in options.methods}
     for turn in range(options.rounds):
         for name in options.methods:
@@ -180,7 +184,7 @@ def calibrate(options):
             seconds[name].append(time.process_time() - before)
             print(f"{name}: {seconds[name][-1]:.1f} CPU seconds", flush=True)
     report = common.report_of(command(options, "calibrate")) | {
-        "seconds_per_epoch": {name: min(s) for name, s in seconds.items()}
+        "seconds_per_epoch": (earlier or [{}])[0] | {name: min(s) for name, s in seconds.items()}
     }
     common.write(path, report)
 
@@ -198,7 +202,7 @@ def run(options):
     train, held, test = images(options)
     for seed in options.seeds:
         for name in options.methods:
-            path = options.results / f"{stem(options, name)}_seed{seed}.json"
+            path = options.results / f"{stem(options.dataset, name)}_seed{seed}.json"
             said = command(options, "run", name, seed)
             if common.there_already(path, said):
                 continue
@@ -237,7 +241,8 @@ def fitted(options, name, seed, train, held):
         estimator.set_params(n_epochs=part).fit(X)
         seconds += time.process_time()
         if held is not None:
-            curve.append(scores(options, estimator, train, held, seed, budgets=(100,))["100"])
+            (found,) = scores(options, estimator, train, held, seed, options.labels[-1:]).values()
+            curve.append(found)
     more = {
         "settings": common.settings_of(estimator), "n_epochs": n, "n_steps": estimator.n_steps_,
         "cpu_seconds": seconds, "after_halves": curve, "last_epoch": estimator.history_[-1],
@@ -299,21 +304,16 @@ def transfer(options):
     options.data = options.to_data
     train, held, test = images(options)
     for seed in options.seeds:
-        for name in ("best", "supervised", "untrained best", "patches"):
-            path = options.results / f"stabilisers_{source}_to_{options.to}_{name}_seed{seed}.json"
+        for name in ("best", "plain", "supervised", "untrained best", "patches"):
+            path = options.results / f"{stem(f'{source}_to_{options.to}', name)}_seed{seed}.json"
             said = f"{command(options, 'transfer', name, seed)} --from {source}"
-            path = path.with_name(path.name.replace(" ", "_"))
             if common.there_already(path, said):
                 continue
-            if name == "supervised":
-                spec = best().discriminator
-                extractor = SupervisedFeatures(
-                    classifier=spec, n_epochs=options.epochs or 10, random_state=seed, augment=None
-                ).fit(X, y)
-            elif name == "best":
-                extractor = best(n_epochs=options.epochs or 10, random_state=seed).fit(X)
-            else:
+            if name in UNLEARNED:
                 extractor = UNLEARNED[name](seed).fit(X)
+            else:
+                extractor = (METHODS | BY_LABELS)[name]()
+                extractor.set_params(n_epochs=options.epochs or 10, random_state=seed).fit(X, y)
             report = common.report_of(said) | {
                 "from": source, "set": options.to, "method": name, "seed": seed,
                 "held": held and scores(options, extractor, train, held, seed),
@@ -353,8 +353,8 @@ def shown(found):
     return ", ".join(f"{s['mean']:.3f} ({budget})" for budget, s in found.items())
 
 
-def stem(options, name):
-    return f"stabilisers_{options.dataset}_{name.replace(', ', '_').replace(' ', '_')}"
+def stem(dataset, name):
+    return f"stabilisers_{dataset}_{name.replace(', ', '_').replace(' ', '_')}"
 
 
 def command(options, what, name=None, seed=None):
