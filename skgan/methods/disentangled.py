@@ -151,7 +151,7 @@ class DisentangledEncoder(
     domain_encoder: Any = parameter(default="auto", network=True)
     domain_classifier: Any = parameter(default="auto", network=True)
     adversary: str = "flip"
-    adversary_weight: float = 0.03
+    adversary_weight: float = 0.1
     warmup: float = 0.3
     pretrain_autoencoder: float = 0.0
     pretrain_adversary: float = 0.0
