@@ -116,8 +116,8 @@ class BaseGAN(
         """Roles whose batch-norm statistics stay as training leaves them."""
         return ()
 
-    def _measure(self, nets: Any, draw: Callable[[int], Tensor]) -> None:
-        """Set what else the features need of the finished networks; `draw(n)` is from the prior."""
+    def _measure(self, nets: Any, draw: Callable[[int], Tensor], batches: Iterator[Any]) -> None:
+        """Set what else is needed of the finished networks: by draws, and all training samples."""
 
     def _as_trained(self, nets: dict[str, Any], rng: torch.Generator) -> SimpleNamespace:
         """The networks as `_step` sees them."""

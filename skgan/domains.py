@@ -33,11 +33,46 @@ class DomainsMixin:
         raise NotImplementedError
 
     def fit(self, X, y=None, sample_domain=None):
+        """Train the networks on X, the samples of all domains.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, columns), (n, h, w), (n, c, h, w) or (n, h, w, c)
+            Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
+        y : ignored
+        sample_domain : array-like of shape (n,), default=None
+            The domain of each sample: whole numbers, above 0 for sources and below 0 for targets,
+            of at least two domains with at least two samples each. None: what the class says.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Before any training, for parameters, data or domains that cannot work.
+        FloatingPointError
+            If a loss or weight stops being finite. An earlier fit is kept.
+        """
         with self._keeping_earlier_fit():
             self._given_domains = sample_domain  # for `_pair`
             return super().fit(X, y)  # type: ignore[misc]
 
     def partial_fit(self, X, y=None, sample_domain=None, **more):
+        """Train for one pass over these samples, after those of earlier calls.
+
+        Scaling and domains are those of the first call, which has samples of all domains; later
+        ones have at least two of them.
+
+        Parameters
+        ----------
+        X, y, sample_domain : as in `fit`
+
+        Returns
+        -------
+        self
+        """
         with self._keeping_earlier_fit():
             self._given_domains = sample_domain
             return super().partial_fit(X, y, **more)  # type: ignore[misc]

@@ -178,6 +178,12 @@ def cross_entropy(scores: Tensor, y: Tensor, *weight: Tensor) -> Tensor:
 
 
 @in_float32
+def uniform_cross_entropy(scores: Tensor) -> Tensor:
+    """-E 1/k sum_j log p(j | x), p = softmax of the scores (n, k); least where all are likely."""
+    return -log_softmax(scores, 1).mean()
+
+
+@in_float32
 def k_plus_one(real: Tensor, fake: Tensor) -> Tensor:
     """-1/2 E log D(x) - 1/2 E log(1 - D(G(z))), D = Z / (Z + 1), Z = sum_k exp(l_k).
 

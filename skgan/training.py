@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -148,16 +148,18 @@ class Training:
         """What the method makes of the samples that are kept out of training."""
         if (held_out := self.held_out) is None:
             return {}
-        rows = split_rows(np.arange(len(held_out)), self.estimator.batch_size)
-        batches = (
-            SimpleNamespace(
-                x=x.to(self.device), y=indices(held_out.labels, r, self.device),
-                domain=indices(held_out.domains, r, self.device),
-            )
-            for r, x in zip(rows, held_out.batches(rows), strict=True)
-        )  # fmt: skip
+        whole, batches = SimpleNamespace(**joined(self.players.nets)), self._batches(held_out)
         with self.arithmetic, self.players.looking_on(), self._noise_of_layers():
-            return self.estimator._diagnose(SimpleNamespace(**joined(self.players.nets)), batches)
+            return self.estimator._diagnose(whole, batches)
+
+    def _batches(self, source: ArraySource | Subset) -> Iterator[SimpleNamespace]:
+        """All samples in their order, as batches with `x`, `y` and `domain`."""
+        rows = split_rows(np.arange(len(source)), self.estimator.batch_size)
+        for r, x in zip(rows, source.batches(rows), strict=True):
+            yield SimpleNamespace(
+                x=x.to(self.device), y=indices(source.labels, r, self.device),
+                domain=indices(source.domains, r, self.device),
+            )  # fmt: skip
 
     def _noise_of_layers(self) -> contextlib.AbstractContextManager[None]:
         """Outside of steps: what layers of user-supplied networks draw, they draw by the seed."""
@@ -186,7 +188,8 @@ class Training:
         rng = stream(self.seed, "measurements")
         with self._noise_of_layers(), torch.no_grad(), self.arithmetic:
             whole = SimpleNamespace(**joined(nets))
-            e._measure(whole, lambda n: e._draw(n, rng).to(self.device))
+            draw = lambda n: e._draw(n, rng).to(self.device)  # noqa: E731
+            e._measure(whole, draw, self._batches(self.source))
 
     def _measure_batchnorm(self, nets: dict[str, nn.Module], earlier: list[nn.Module]) -> None:
         """Batch-norm statistics from one pass over the samples, and draws from the prior.

@@ -38,7 +38,7 @@ CONTRAD, INFOGAN = skgan.ContrastiveDiscriminatorFeatures, skgan.InfoGANExtracto
 VAEGAN, ACGAN = skgan.VAEGANEncoder, skgan.ACGANFeatures
 MATCHING = skgan.FeatureMatchingClassifier
 CATGAN, CATCLASSIFIER = skgan.CatGANFeatures, skgan.CatGANClassifier
-TRIPLE = skgan.TripleGANClassifier
+TRIPLE, DISENTANGLED = skgan.TripleGANClassifier, skgan.DisentangledEncoder
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -86,6 +86,10 @@ BUILDERS = {
     "triple": (TRIPLE, {"classifier": DCGANSpec(4, noise=0.1), "augment": "shift",
                         "generated_start": 1, "bn_stats": "running"}),
     "triple-table": (TRIPLE, {"classifier": "auto", "discriminator": "auto", **TABLE}),
+    "disentangled": (DISENTANGLED, {"domain_classifier": "mlp"}),
+    "disentangled-encoder": (DISENTANGLED, {"domain_code": "encoder", "domain_encoder": "mlp",
+                                            "output": "layers", "reconstruction_loss": "l1"}),
+    "disentangled-table": (DISENTANGLED, {"encoder": "auto", **TABLE}),
     "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
 }  # fmt: skip
 
@@ -100,6 +104,7 @@ REAL_PASS = {
     BIGAN: lambda e, nets, x: nets.discriminator(x, e._encode(nets, x)),
     REGRESSOR: lambda e, nets, x: (nets.discriminator(x), nets.encoder(x)),
     AUTOENCODER: lambda e, nets, x: nets.generator(nets.encoder(x)),
+    DISENTANGLED: lambda e, nets, x: nets.encoder(x),
     SUPERVISED: lambda e, nets, x: nets.classifier(x),
     MGAN: lambda e, nets, x: nets.discriminator(x, nets.classifier),
     CONTRAD: lambda e, nets, x: nets.discriminator(x),

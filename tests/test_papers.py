@@ -20,6 +20,7 @@ SCRIPTS = {
     "few_labels_mnist": "run --epochs 1 --seeds 0 --images 1000 --methods fm fm_alone svm",
     "vaegan_mnist": "run --epochs 1 --seeds 0 --labels 5 --methods norm",
     "acgan_mnist": "run --epochs 1 --seeds 0 --methods acgan_all acgan_10 supervised_10",
+    "disentangled_digits": "run --epochs 1 --seeds 0 --methods raw weight0 weight.1",
     "mgan_transfer": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 4",
 }
 

@@ -237,15 +237,18 @@ def run_all(script, epochs, study, options, more=""):
         print(f"{stem}: {line}", flush=True)
 
 
-def trained(estimator, n_epochs, seed, options, X, y=None):
-    """A fitted estimator, and what is reported of its training; long ones keep checkpoints."""
+def trained(estimator, n_epochs, seed, options, X, y=None, **given):
+    """A fitted estimator, and what is reported of its training; long ones keep checkpoints.
+
+    `given` is passed on to `fit`.
+    """
     estimator.set_params(n_epochs=n_epochs, random_state=seed, verbose=1)
     if estimator.precision == "auto":
         estimator.set_params(precision=options.precision)
     if n_epochs:
         estimator.set_params(checkpoint_dir=options.work, checkpoint_every=max(1, n_epochs // 10))
     started = time.process_time()
-    estimator.fit(X, y)
+    estimator.fit(X, y, **given)
     return estimator, {
         "settings": settings_of(estimator), "n_steps": estimator.n_steps_,
         "cpu_seconds": time.process_time() - started, "train_seconds": train_seconds(estimator),

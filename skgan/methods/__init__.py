@@ -6,6 +6,7 @@ from .bigan import BiGANEncoder
 from .catgan import CatGANClassifier, CatGANFeatures
 from .contrad import ContrastiveDiscriminatorFeatures
 from .dcgan import DCGANDiscriminatorFeatures
+from .disentangled import DisentangledEncoder
 from .feature_matching import FeatureMatchingClassifier
 from .infogan import InfoGANExtractor
 from .latent_regressor import LatentRegressorEncoder
@@ -22,6 +23,7 @@ __all__ = [
     "CatGANFeatures",
     "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
+    "DisentangledEncoder",
     "FeatureMatchingClassifier",
     "InfoGANExtractor",
     "LatentRegressorEncoder",

@@ -3,6 +3,7 @@
 from .auxiliary import add_heads, obstacle, turned
 from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
+from .embedding import DomainCodes
 from .extractors import EncoderFeatures, HeadInput, PooledTaps, SideBySide
 from .fisher import FisherVectors
 from .init import layers_from_data, start_from_data
@@ -15,14 +16,15 @@ from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, join
 NETWORKS = {
     net.__name__: net
     for net in (
-        Branch, DCGANDiscriminator, DCGANEncoder, DCGANGenerator, MLPDiscriminator, MLPEncoder,
-        MLPGenerator, SharedLayers, UnaryDiscriminator,
+        Branch, DCGANDiscriminator, DCGANEncoder, DCGANGenerator, DomainCodes, MLPDiscriminator,
+        MLPEncoder, MLPGenerator, SharedLayers, UnaryDiscriminator,
     )
 }  # fmt: skip
 
 __all__ = [
     "NETWORKS",
     "DCGANSpec",
+    "DomainCodes",
     "EncoderFeatures",
     "FisherVectors",
     "Head",

@@ -26,6 +26,8 @@ def lay_out(net: nn.Module) -> nn.Module:
 def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
     """DCGAN's initialisation: weights N(0, 0.02), batch-norm gains N(1, 0.02), shifts 0.
 
+    Learnt codes begin at N(0, 1), as in PyTorch.
+
     Paper: the weights are as in sec. 3; gains and shifts are as in the released code.
     """
     for module in net.modules():
@@ -38,6 +40,8 @@ def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
                 nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
                 module.bias.zero_()
             module.reset_running_stats()
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, generator=rng)
         elif isinstance(module, FromData):
             module.start()
     return net

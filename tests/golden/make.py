@@ -147,9 +147,31 @@ def triple():
     return _small("TripleGANClassifier", DCGANSpec(2), generated_start=1)
 
 
+def disentangled():
+    """Four networks, and the codes of three domains."""
+    X, y = _bytes()
+    spec = DCGANSpec(2)
+    gan = skgan.DisentangledEncoder(
+        encoder=spec, generator=spec, domain_encoder=MLPSpec(4), domain_classifier=MLPSpec(4),
+        domain_code="encoder", **SETTINGS,
+    )  # fmt: skip
+    return gan.fit(X, sample_domain=np.array([2, 5, -1])[np.arange(len(X)) % 3]), X[:6], y[:6]
+
+
 # The format version that was the newest when a class came; 1 for all others.
 SINCE = dict.fromkeys(
-    ("contrad", "infogan", "acgan", "vaegan", "matching", "clusters", "categories", "triple"), 2
+    (
+        "contrad",
+        "infogan",
+        "acgan",
+        "vaegan",
+        "matching",
+        "clusters",
+        "categories",
+        "triple",
+        "disentangled",
+    ),
+    2,
 )
 KINDS = (
     contrad,
@@ -167,6 +189,7 @@ KINDS = (
     clusters,
     categories,
     triple,
+    disentangled,
     apart,
     supervised,
     warm,
