@@ -17,7 +17,7 @@ ROOMS = {
     "classification": "skgan.parameters skgan.losses torch numpy sklearn",
     "clustering": "skgan.parameters torch numpy sklearn",
     "conditional": "skgan.parameters numpy",
-    "domains": "numpy sklearn",
+    "domains": "skgan.classification numpy torch sklearn",
     "reconstruction": "skgan.parameters skgan.nn torch numpy sklearn",
     "density": "skgan.parameters numpy torch sklearn",
     "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",

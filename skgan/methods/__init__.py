@@ -5,6 +5,7 @@ from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
 from .catgan import CatGANClassifier, CatGANFeatures
 from .contrad import ContrastiveDiscriminatorFeatures
+from .dann import DomainAdversarialFeatures
 from .dcgan import DCGANDiscriminatorFeatures
 from .feature_matching import FeatureMatchingClassifier
 from .infogan import InfoGANExtractor
@@ -22,6 +23,7 @@ __all__ = [
     "CatGANFeatures",
     "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
+    "DomainAdversarialFeatures",
     "FeatureMatchingClassifier",
     "InfoGANExtractor",
     "LatentRegressorEncoder",

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .noise import GaussianNoise
-from .norms import normalised
+from ..utils.domains import samples_from
+from .noise import Dropout, GaussianNoise
+from .norms import BatchNormPerDomain, normalised
 
 TAPS = ("activation", "norm", "conv")
 ACTIVATIONS = ("leaky_relu", "crelu", "relu")
@@ -86,6 +87,7 @@ class Trunk(nn.Module):
     blocks: nn.ModuleList
     head: nn.Module
     head_layers: int = 1
+    instance_norm: bool = False
 
     def prepare(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -227,6 +229,16 @@ def add_noise(blocks: Any, noise: tuple[float, float]) -> None:
         block.activation = nn.Sequential(block.activation, GaussianNoise(of_layers))
 
 
+def regularise(net: Any, dropout: float, instance_norm: bool, n_domains: int | None) -> None:
+    """Dropout after every block; images normalised one by one; batch norm for each domain."""
+    net.instance_norm = instance_norm
+    for block in net.blocks:
+        if dropout:
+            block.activation = nn.Sequential(block.activation, Dropout(dropout))
+        if n_domains is not None and isinstance(block.norm, nn.modules.batchnorm._BatchNorm):
+            block.norm = BatchNormPerDomain(block.norm, n_domains)
+
+
 def map_of_z(latent_dim: int, n_channels: int) -> nn.Linear:
     """A linear map of z, to be added before a layer's normalisation."""
     inject = nn.Linear(latent_dim, n_channels, bias=False)
@@ -240,7 +252,7 @@ def trying_out(net: nn.Module, *shapes: tuple[int, ...]) -> Iterator[list[Tensor
     was_training, device = net.training, next(net.parameters()).device
     net.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), samples_from(None):
             yield [torch.zeros(s, dtype=torch.float32, device=device) for s in shapes]
     finally:
         net.train(was_training)
