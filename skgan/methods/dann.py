@@ -41,7 +41,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
     """Features that tell classes but not domains, and a classifier on them (DANN).
 
     `fit(X, y, sample_domain)` takes samples with labels of one or several sources (domains above 0)
-    and samples of targets (below 0), whose labels are never read (Ganin et al. 2016, sec. 4). A
+    and samples of targets (below 0), whose labels are never read (Ganin et al. 2016). A
     trunk is trained so that a classifier can name the classes of sources, and a second head, its
     adversary, cannot name the domain. `transform` returns the trunk's last layer; `predict`,
     `predict_proba` and `score` are by the classifier.
@@ -61,7 +61,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         goes down its whole loss, whatever the weight is.
     schedule : {"sigmoid", "constant"}
         Weight when the part p of the training is done: `domain_weight` times
-        2 / (1 + exp(-10 p)) - 1, which rises from 0 (sec. 5.2.2), or `domain_weight` throughout.
+        2 / (1 + exp(-10 p)) - 1, which rises from 0 (Ganin et al., sec. 5.2.2), or `domain_weight` throughout.
     play : {"simultaneous", "alternating"}
         Whether all networks move at once, from the same point, as in DANN; or the domain head
         first, and then the others against the head that has just moved, as in ADDA.

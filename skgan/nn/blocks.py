@@ -14,7 +14,7 @@ from .noise import Dropout, GaussianNoise
 from .norms import BatchNormPerDomain, normalised
 
 TAPS = ("activation", "norm", "conv")
-ACTIVATIONS = ("leaky_relu", "crelu", "relu")
+ACTIVATIONS = ("leaky_relu", "crelu", "relu", "sigmoid")
 
 
 def recorded(init: Callable[..., None]) -> Callable[..., None]:
@@ -201,9 +201,9 @@ def make_block(
 ) -> Block:  # fmt: skip
     """A hidden layer of D or E, with batch norm except in the first (DCGAN sec. 3).
 
-    `n_channels` is what the layer returns, before the activation: LeakyReLU(0.2), ReLU, or CReLU,
-    which doubles it. With `latent_dim` those after the first add a linear map of z. A `plain` one
-    is linear. `affine` says whether gains of batch norm or of weight norm are learnt.
+    `n_channels` is what the layer returns before the activation, of which CReLU doubles it. With
+    `latent_dim` those after the first add a linear map of z. A `plain` one is linear. `affine` says
+    whether gains of batch norm or of weight norm are learnt.
     """
     if plain:
         return Block(normalised(layer, norm), nn.Identity(), nn.Identity())
@@ -214,10 +214,12 @@ def make_block(
     inject = None
     if latent_dim is not None and not first:
         inject = normalised(map_of_z(latent_dim, n_channels), norm)
-    act: nn.Module = nn.LeakyReLU(0.2, inplace=True)
-    if activation != "leaky_relu":
-        act = CReLU() if activation == "crelu" else nn.ReLU(inplace=True)
-    return Block(normalised(layer, norm, learnt_gain=affine), norm_layer, act, inject)
+    acts: dict[str, nn.Module] = {
+        "leaky_relu": nn.LeakyReLU(0.2, inplace=True), "crelu": CReLU(),
+        "relu": nn.ReLU(inplace=True), "sigmoid": nn.Sigmoid(),
+    }  # fmt: skip
+    linear = normalised(layer, norm, learnt_gain=affine)
+    return Block(linear, norm_layer, acts[activation], inject)
 
 
 def add_noise(blocks: Any, noise: tuple[float, float]) -> None:

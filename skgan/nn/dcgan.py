@@ -128,7 +128,7 @@ class DCGANDiscriminator(_OnImages, Critic):
     first_layer : {"learnt", "patches", "trained_patches"}
         Whether the first block is a convolution, or whitened patches (see `nn.patches`), fixed or
         trained on.
-    activation : {"leaky_relu", "crelu", "relu"}
+    activation : {"leaky_relu", "crelu", "relu", "sigmoid"}
         With CReLU a block's convolution has half of its channels.
     noise : (float, float)
         Standard deviations of noise in training, on the input and after every block.

@@ -79,7 +79,7 @@ class MLPDiscriminator(_OnVectors, Critic):
         Outputs of a classifier's head; None for a critic, which has a single logit.
     unit_range : bool
         Whether its layers see pixels in [0, 1] instead of [-1, 1].
-    activation : {"leaky_relu", "crelu", "relu"}
+    activation : {"leaky_relu", "crelu", "relu", "sigmoid"}
         With CReLU a layer's linear map has half of its units.
     noise : (float, float)
         Standard deviations of noise in training, on the input and after every layer.

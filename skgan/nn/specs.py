@@ -35,10 +35,10 @@ class _Spec(BaseEstimator):
     feature_dim : int or None
         Outputs of one more layer before the head of discriminators and classifiers: linear, without
         batch norm, on all outputs of the last hidden layer (Mao et al. 2019: 128).
-    activation : {"leaky_relu", "crelu", "relu"}
-        Nonlinearity of discriminators, classifiers and encoders: LeakyReLU(0.2), ReLU, or CReLU, h
-        -> [max(0, h), max(0, -h)], with half as many filters as channels or units (Shang et al.
-        2016, ICML, arXiv 1603.05201).
+    activation : {"leaky_relu", "crelu", "relu", "sigmoid"}
+        Nonlinearity of discriminators, classifiers and encoders: LeakyReLU(0.2), ReLU, the logistic
+        function, or CReLU, h -> [max(0, h), max(0, -h)], with half as many filters as channels or
+        units (Shang et al. 2016, ICML, arXiv 1603.05201).
     noise : float or (float, float)
         Standard deviations of Gaussian noise that discriminators and classifiers have in training,
         on their input, in the units that their layers see, and after every hidden layer; one number
