@@ -58,7 +58,12 @@ PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the en
 GLOBAL_STATE = {"torch.manual_seed", "torch.random.manual_seed", "np.random.seed"}
 GLOBAL_STATE |= {"numpy.random.seed", "torch.set_num_threads", "torch.set_num_interop_threads"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-ORDINARY_WORDS = {"loss", "noise", "joint"}  # parameters of one method that mean much else besides
+ORDINARY_WORDS = {
+    "loss",
+    "noise",
+    "joint",
+    "trunk",
+}  # parameters of one method that mean much else besides
 MAX_LINES, MAX_BASE_LINES, MAX_FUNCTION_LINES = 400, 350, 60
 
 

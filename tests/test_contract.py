@@ -39,6 +39,7 @@ VAEGAN, ACGAN = skgan.VAEGANEncoder, skgan.ACGANFeatures
 MATCHING = skgan.FeatureMatchingClassifier
 CATGAN, CATCLASSIFIER = skgan.CatGANFeatures, skgan.CatGANClassifier
 TRIPLE = skgan.TripleGANClassifier
+DANN = skgan.DomainAdversarialFeatures
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -86,6 +87,13 @@ BUILDERS = {
     "triple": (TRIPLE, {"classifier": DCGANSpec(4, noise=0.1), "augment": "shift",
                         "generated_start": 1, "bn_stats": "running"}),
     "triple-table": (TRIPLE, {"classifier": "auto", "discriminator": "auto", **TABLE}),
+    "dann": (DANN, {"lr_decay": None, "schedule": "constant", "norm": "batch",
+                    "norm_per_domain": True, "dropout": 0.1, "lr": 0.1}),
+    "dann-alternating": (DANN, {"lr_decay": None, "schedule": "constant", "play": "alternating",
+                                "input_norm": "instance", "vat_weight": 0.1, "entropy_weight": 0.1,
+                                "classifier_hidden": (5,), "lr": 0.05, "bn_stats": "running"}),
+    "dann-table": (DANN, {"trunk": "auto", "lr_decay": None, "schedule": "constant",
+                          "domain_weight": 0.1, "image_shape": None}),
     "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
 }  # fmt: skip
 
@@ -110,6 +118,7 @@ REAL_PASS = {
     CATGAN: lambda e, nets, x: nets.discriminator(x),
     CATCLASSIFIER: lambda e, nets, x: nets.discriminator(x),
     TRIPLE: lambda e, nets, x: nets.discriminator(x, e._best(nets.classifier(x))),
+    DANN: lambda e, nets, x: nets.classifier(x),
 }
 
 
@@ -167,7 +176,10 @@ def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
 def build(request, small, digits, monkeypatch):
     cls, chosen = BUILDERS[request.param]
     if is_classifier(cls()):
-        give_labels(cls, digits[1], monkeypatch)
+        labels = digits[1]
+        if cls is DANN:  # every other row is of the target
+            labels = np.where(np.arange(len(labels)) % 2, -1, labels)
+        give_labels(cls, labels, monkeypatch)
 
     def make(**settings):
         return small(cls, **({"image_shape": (8, 8)} | chosen | settings))

@@ -61,7 +61,8 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         goes down its whole loss, whatever the weight is.
     schedule : {"sigmoid", "constant"}
         Weight when the part p of the training is done: `domain_weight` times
-        2 / (1 + exp(-10 p)) - 1, which rises from 0 (Ganin et al., sec. 5.2.2), or `domain_weight` throughout.
+        2 / (1 + exp(-10 p)) - 1, which rises from 0 (sec. 5.2.2 of Ganin et al.), or
+        `domain_weight` throughout.
     play : {"simultaneous", "alternating"}
         Whether all networks move at once, from the same point, as in DANN; or the domain head
         first, and then the others against the head that has just moved, as in ADDA.
