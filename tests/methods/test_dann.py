@@ -581,3 +581,52 @@ def test_what_users_say_of_domains_does_not_reach_other_networks():
         other = small(norm="batch", norm_per_domain=True).fit(X, y, domain)
         assert other.n_features_out_ == est.n_features_out_
     assert same(est, other)
+
+
+# ------------------------------------------------------------------ the claim
+
+
+CLAIM = {
+    "trunk": MLPSpec(15, n_layers=1), "norm": "batch", "domain_hidden": (64,),
+    "play": "alternating", "optimizer": "adam", "lr": 0.01, "betas": (0.5, 0.999),
+    "lr_decay": "linear", "n_epochs": 300, "batch_size": 128, "device": "cpu",
+}  # fmt: skip
+VADA = {"entropy_weight": 0.1, "vat_weight": 1.0, "vat_radius": 0.15}
+
+
+def carried(seed, **settings):
+    """Accuracy on source and target, and the distance of their features by new classifiers."""
+    X, y, domain = moons(300, seed)
+    est = DomainAdversarialFeatures(**CLAIM | {"random_state": seed} | settings)
+    est.fit(X, np.where(domain > 0, y, 7), sample_domain=domain)
+    scores = [est.score(X[domain == k], y[domain == k]) for k in (1, -1)]
+    return *scores, proxy_a_distance(est.transform(X), domain)
+
+
+def test_two_moons_are_carried_to_turned_ones():
+    """By a network of the paper's width; without the adversary it fails."""
+    source, target, _ = carried(0, domain_weight=0.0)
+    assert source > 0.97 and target < 0.85
+    source, target, _ = carried(0)
+    assert source > 0.97 and target > 0.93
+
+
+@pytest.mark.slow
+def test_two_moons_over_seeds():
+    """The adversary alone carries most points over; with the terms of VADA nearly all."""
+    alone = [carried(seed) for seed in range(3)]
+    assert min(source for source, _, _ in alone) > 0.97
+    assert min(target for _, target, _ in alone) > 0.9
+    assert np.mean([target for _, target, _ in alone]) > 0.95
+    for seed in range(3):
+        source, target, _ = carried(seed, trunk=MLPSpec(widths=(32, 4)), **VADA)
+        assert min(source, target) > 0.97
+
+
+@pytest.mark.slow
+def test_a_new_probe_cannot_tell_the_domains_of_the_features():
+    """The domain head's own accuracy would prove nothing."""
+    narrow = {"trunk": MLPSpec(widths=(32, 4))}
+    source_only = [carried(seed, domain_weight=0.0, **narrow)[2] for seed in range(3)]
+    adversarial = [carried(seed, **narrow)[2] for seed in range(3)]
+    assert np.mean(source_only) > 0.5 and np.mean(np.abs(adversarial)) < 0.25
