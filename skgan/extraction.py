@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from .engine import runtime
 from .nn.extractors import Extractor, ScaledExtractor
 from .settings import resolve_transform_batch_size, use_after_fit
 from .utils.docs import X_AS_IN_FIT, completed_by
+from .utils.domains import domain_of_samples, samples_from
 from .utils.files import replacing
 from .utils.modules import copied
 
@@ -32,6 +33,17 @@ class FeatureExtraction(TransformerMixin):
     precision_: str
     input_shape_: tuple[int, ...]
     transform_batch_size: int | str
+
+    # How many of the training samples `_look_at` gets after each epoch.
+    _n_looked_at: ClassVar[int] = 0
+
+    def _look_at(self, nets: Any, batches: Iterator[Any]) -> dict[str, float]:
+        """What is logged of training samples: batches with `x`, `y` and `domain`, in eval mode.
+
+        `nets` has the networks by role, and `nets.features`. The samples are the same after every
+        epoch, as many of each domain.
+        """
+        return {}
 
     @property
     def n_features_out_(self) -> int:
@@ -117,10 +129,12 @@ class FeatureExtraction(TransformerMixin):
         rows = [slice(i, i + size) for i in range(0, len(source), size)]
         device = self._device()
         arithmetic = runtime.arithmetic(self._precision_here(device), device, vars(nets).values())
+        of = domain_of_samples()
 
         def parts():
             for r, x in zip(rows, source.batches(rows), strict=True):
-                with torch.no_grad(), arithmetic:
+                domain = runtime.to_device(of[r], device) if isinstance(of, Tensor) else of
+                with torch.no_grad(), arithmetic, samples_from(domain):
                     part = module(runtime.to_device(x, device)).float().cpu().numpy()
                 yield r, part
 

@@ -1,13 +1,14 @@
-"""Penalties on critics, functions of the critic and its inputs that return a scalar.
+"""Penalties by gradients in the input: functions of a network and its inputs, parts of a loss.
 
-`real` and `generated` are tuples: the inputs of the critic's two passes, so that critics of pairs
-D(x, z) are penalised in all their inputs.
+Those of critics return a scalar. `real` and `generated` are tuples: the inputs of the critic's two
+passes, so that critics of pairs D(x, z) are penalised in all their inputs.
 """
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import log_softmax
 
 Inputs = tuple[Tensor, ...]
 Critic = Callable[..., Tensor]
@@ -39,3 +40,32 @@ def gradient_penalty(
 def zero_centred_penalty(critic: Critic, inputs: Inputs, *, weight: float) -> Tensor:
     """weight / 2 * E || grad D(x) ||^2: R1 where x is real (Mescheder et al. 2018, sec. 4.1)."""
     return weight / 2 * _squared_gradient(critic, inputs).mean()
+
+
+def virtual_adversarial(
+    scores_of: Critic, x: Tensor, scores: Tensor, d: Tensor, *, radius: float
+) -> Tensor:
+    """KL(p(y | x) || p(y | x + r)) of every sample, shape (n,): virtual adversarial training.
+
+    p is the softmax of the scores (n, k), which is a constant on the left. r, also a constant, has
+    the length `radius` and the direction in which the divergence grows fastest, as one step of the
+    power method from noise d (of the shape of x) finds it (Miyato et al. 2018, arXiv 1704.03976,
+    sec. 3.3).
+    """
+    # Paper: the gradient is taken at 1e-6 of the unit vector along d; in float32, probabilities
+    # so close to each other differ by little more than their rounding.
+    log_p, x = log_softmax(scores.detach().float(), 1), x.detach()
+    near = (1e-2 * _unit(d)).requires_grad_()
+    (g,) = torch.autograd.grad(_kl(log_p, scores_of(x + near)).sum(), near)
+    return _kl(log_p, scores_of(x + radius * _unit(g)))
+
+
+def _kl(log_p: Tensor, scores: Tensor) -> Tensor:
+    """KL(p || softmax of the scores) of every sample, shape (n,)."""
+    return (log_p.exp() * (log_p - log_softmax(scores.float(), 1))).sum(1)
+
+
+def _unit(d: Tensor) -> Tensor:
+    """Every sample divided by its length."""
+    length = torch.linalg.vector_norm(d.flatten(1), dim=1) + 1e-12
+    return d / length.view(-1, *[1] * (d.ndim - 1))

@@ -77,6 +77,7 @@ class Training:
         if state is not None:
             self.seed = checkpoint.put_back(self.players, self.history, state)
             self._hold_out(source, validation_fraction)
+        self.looked_at = self._subsample(estimator._n_looked_at)
 
     def _start_from_data(self, nets: dict[str, nn.Module]) -> None:
         """Set the first weights of layers that take them from samples, on the CPU."""
@@ -104,6 +105,17 @@ class Training:
         self.held_out = Subset(source, np.sort(order[:n_held]))
         self.source = Subset(source, np.sort(order[n_held:]))
 
+    def _subsample(self, n: int) -> Subset | None:
+        """At most n of the training samples, of all domains alike; None for n = 0."""
+        if not n:
+            return None
+        of = self.source.domains
+        of = np.zeros(len(self.source), int) if of is None else of
+        order = torch.randperm(len(of), generator=stream(self.seed, "looked at")).numpy()
+        numbers = np.unique(of)
+        parts = [order[of[order] == k][: n // len(numbers)] for k in numbers]
+        return Subset(self.source, np.sort(np.concatenate(parts)))
+
     def run(
         self, n_epochs: int, checkpoints: Checkpoints | None = None,
         earlier: Iterable[nn.Module] | None = None,
@@ -117,7 +129,7 @@ class Training:
         report = reporting.Report(e, self.source.X, n_epochs - len(history), finish)
 
         def after_epoch() -> bool:
-            history[-1] |= self._diagnose()
+            history[-1] |= self._diagnose() | self._look()
             due = len(history) == n_epochs or len(history) % e.checkpoint_every == 0
             if checkpoints and due:
                 checkpoints.write(self.state())
@@ -146,11 +158,11 @@ class Training:
 
     def _diagnose(self) -> dict[str, float]:
         """What the method makes of the samples that are kept out of training."""
-        if (held_out := self.held_out) is None:
+        if self.held_out is None:
             return {}
-        whole, batches = SimpleNamespace(**joined(self.players.nets)), self._batches(held_out)
+        batches = self._batches(self.held_out)
         with self.arithmetic, self.players.looking_on(), self._noise_of_layers():
-            return self.estimator._diagnose(whole, batches)
+            return self.estimator._diagnose(SimpleNamespace(**joined(self.players.nets)), batches)
 
     def _batches(self, source: ArraySource | Subset) -> Iterator[SimpleNamespace]:
         """All samples in their order, as batches with `x`, `y` and `domain`."""
@@ -160,6 +172,20 @@ class Training:
                 x=x.to(self.device), y=indices(source.labels, r, self.device),
                 domain=indices(source.domains, r, self.device),
             )  # fmt: skip
+
+    def _look(self) -> dict[str, float]:
+        """What the method makes of some of the training samples, with networks in eval mode."""
+        if self.looked_at is None:
+            return {}
+        batches, nets = self._batches(self.looked_at), self.players.nets.values()
+        whole = joined(self.players.nets) | {"features": self.features}
+        for net in (*nets, *whole.values()):
+            net.eval()
+        with torch.no_grad(), self.arithmetic, self.players.looking_on(), self._noise_of_layers():
+            found = self.estimator._look_at(SimpleNamespace(**whole), batches)
+        for net in (*nets, *whole.values()):
+            net.train()
+        return found
 
     def _noise_of_layers(self) -> contextlib.AbstractContextManager[None]:
         """Outside of steps: what layers of user-supplied networks draw, they draw by the seed."""

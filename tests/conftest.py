@@ -36,7 +36,8 @@ def small():
         spec = DCGANSpec(4)
         chosen = {
             "generator": spec, "discriminator": spec, "encoder": spec, "classifier": spec,
-            "latent_dim": 8, "n_epochs": 2, "batch_size": 32, "random_state": 0, "device": "cpu",
+            "trunk": spec, "latent_dim": 8, "n_epochs": 2, "batch_size": 32, "random_state": 0,
+            "device": "cpu",
         }  # fmt: skip
         known = cls().get_params(deep=False)
         return cls(**({k: v for k, v in chosen.items() if k in known} | settings))

@@ -17,7 +17,7 @@ ROOMS = {
     "classification": "skgan.parameters skgan.losses torch numpy sklearn",
     "clustering": "skgan.parameters torch numpy sklearn",
     "conditional": "skgan.parameters numpy",
-    "domains": "numpy sklearn",
+    "domains": "skgan.classification numpy torch sklearn",
     "reconstruction": "skgan.parameters skgan.nn torch numpy sklearn",
     "density": "skgan.parameters numpy torch sklearn",
     "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",
@@ -58,7 +58,12 @@ PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the en
 GLOBAL_STATE = {"torch.manual_seed", "torch.random.manual_seed", "np.random.seed"}
 GLOBAL_STATE |= {"numpy.random.seed", "torch.set_num_threads", "torch.set_num_interop_threads"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-ORDINARY_WORDS = {"loss", "noise", "joint"}  # parameters of one method that mean much else besides
+ORDINARY_WORDS = {
+    "loss",
+    "noise",
+    "joint",
+    "trunk",
+}  # parameters of one method that mean much else besides
 MAX_LINES, MAX_BASE_LINES, MAX_FUNCTION_LINES = 400, 350, 60
 
 

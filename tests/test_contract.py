@@ -39,6 +39,7 @@ VAEGAN, ACGAN = skgan.VAEGANEncoder, skgan.ACGANFeatures
 MATCHING = skgan.FeatureMatchingClassifier
 CATGAN, CATCLASSIFIER = skgan.CatGANFeatures, skgan.CatGANClassifier
 TRIPLE, DISENTANGLED = skgan.TripleGANClassifier, skgan.DisentangledEncoder
+DANN = skgan.DomainAdversarialFeatures
 TABLE = {"generator": "auto", "image_shape": None}
 BUILDERS = {
     "images": (DCGAN, {}),
@@ -90,6 +91,13 @@ BUILDERS = {
     "disentangled-encoder": (DISENTANGLED, {"domain_code": "encoder", "domain_encoder": "mlp",
                                             "output": "layers", "reconstruction_loss": "l1"}),
     "disentangled-table": (DISENTANGLED, {"encoder": "auto", **TABLE}),
+    "dann": (DANN, {"lr_decay": None, "schedule": "constant", "norm": "batch",
+                    "norm_per_domain": True, "dropout": 0.1, "lr": 0.1}),
+    "dann-alternating": (DANN, {"lr_decay": None, "schedule": "constant", "play": "alternating",
+                                "input_norm": "instance", "vat_weight": 0.1, "entropy_weight": 0.1,
+                                "classifier_hidden": (5,), "lr": 0.05, "bn_stats": "running"}),
+    "dann-table": (DANN, {"trunk": "auto", "lr_decay": None, "schedule": "constant",
+                          "domain_weight": 0.1, "image_shape": None}),
     "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
 }  # fmt: skip
 
@@ -115,6 +123,7 @@ REAL_PASS = {
     CATGAN: lambda e, nets, x: nets.discriminator(x),
     CATCLASSIFIER: lambda e, nets, x: nets.discriminator(x),
     TRIPLE: lambda e, nets, x: nets.discriminator(x, e._best(nets.classifier(x))),
+    DANN: lambda e, nets, x: nets.classifier(x),
 }
 
 
@@ -172,7 +181,10 @@ def test_the_generators_batch_norm_has_the_statistics_of_draws_from_the_prior(
 def build(request, small, digits, monkeypatch):
     cls, chosen = BUILDERS[request.param]
     if is_classifier(cls()):
-        give_labels(cls, digits[1], monkeypatch)
+        labels = digits[1]
+        if cls is DANN:  # every other row is of the target
+            labels = np.where(np.arange(len(labels)) % 2, -1, labels)
+        give_labels(cls, labels, monkeypatch)
 
     def make(**settings):
         return small(cls, **({"image_shape": (8, 8)} | chosen | settings))

@@ -205,9 +205,9 @@ class ArraySource:
 
 
 class Subset:
-    """The samples of a source at some indices."""
+    """The samples of a source, or of such a part of one, at some indices."""
 
-    def __init__(self, source: ArraySource, rows: np.ndarray):
+    def __init__(self, source: Any, rows: np.ndarray):
         self.source, self.rows = source, rows
         self.X, self.format = source.X, source.format
         self.labels = None if source.labels is None else source.labels[rows]

@@ -5,6 +5,7 @@ from .autoencoder import AutoencoderFeatures
 from .bigan import BiGANEncoder
 from .catgan import CatGANClassifier, CatGANFeatures
 from .contrad import ContrastiveDiscriminatorFeatures
+from .dann import DomainAdversarialFeatures
 from .dcgan import DCGANDiscriminatorFeatures
 from .disentangled import DisentangledEncoder
 from .feature_matching import FeatureMatchingClassifier
@@ -24,6 +25,7 @@ __all__ = [
     "ContrastiveDiscriminatorFeatures",
     "DCGANDiscriminatorFeatures",
     "DisentangledEncoder",
+    "DomainAdversarialFeatures",
     "FeatureMatchingClassifier",
     "InfoGANExtractor",
     "LatentRegressorEncoder",

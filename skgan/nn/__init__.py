@@ -6,11 +6,12 @@ from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .embedding import DomainCodes
 from .extractors import EncoderFeatures, HeadInput, PooledTaps, SideBySide
 from .fisher import FisherVectors
+from .heads import Head
 from .init import layers_from_data, start_from_data
 from .joint import UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .specs import DCGANSpec, MLPSpec
-from .trunk import Branch, Head, JoinedFeatures, SharedLayers, build_heads, joined, with_trunk
+from .trunk import Branch, JoinedFeatures, SharedLayers, build_heads, joined, with_trunk
 
 # The classes by name from which a saved fit may be rebuilt.
 NETWORKS = {

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .noise import GaussianNoise
-from .norms import normalised
+from ..utils.domains import samples_from
+from .noise import Dropout, GaussianNoise
+from .norms import BatchNormPerDomain, normalised
 
 TAPS = ("activation", "norm", "conv")
-ACTIVATIONS = ("leaky_relu", "crelu", "relu")
+ACTIVATIONS = ("leaky_relu", "crelu", "relu", "sigmoid")
 
 
 def recorded(init: Callable[..., None]) -> Callable[..., None]:
@@ -86,6 +87,7 @@ class Trunk(nn.Module):
     blocks: nn.ModuleList
     head: nn.Module
     head_layers: int = 1
+    instance_norm: bool = False
 
     def prepare(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -199,9 +201,9 @@ def make_block(
 ) -> Block:  # fmt: skip
     """A hidden layer of D or E, with batch norm except in the first (DCGAN sec. 3).
 
-    `n_channels` is what the layer returns, before the activation: LeakyReLU(0.2), ReLU, or CReLU,
-    which doubles it. With `latent_dim` those after the first add a linear map of z. A `plain` one
-    is linear. `affine` says whether gains of batch norm or of weight norm are learnt.
+    `n_channels` is what the layer returns before the activation, of which CReLU doubles it. With
+    `latent_dim` those after the first add a linear map of z. A `plain` one is linear. `affine` says
+    whether gains of batch norm or of weight norm are learnt.
     """
     if plain:
         return Block(normalised(layer, norm), nn.Identity(), nn.Identity())
@@ -212,10 +214,12 @@ def make_block(
     inject = None
     if latent_dim is not None and not first:
         inject = normalised(map_of_z(latent_dim, n_channels), norm)
-    act: nn.Module = nn.LeakyReLU(0.2, inplace=True)
-    if activation != "leaky_relu":
-        act = CReLU() if activation == "crelu" else nn.ReLU(inplace=True)
-    return Block(normalised(layer, norm, learnt_gain=affine), norm_layer, act, inject)
+    acts: dict[str, nn.Module] = {
+        "leaky_relu": nn.LeakyReLU(0.2, inplace=True), "crelu": CReLU(),
+        "relu": nn.ReLU(inplace=True), "sigmoid": nn.Sigmoid(),
+    }  # fmt: skip
+    linear = normalised(layer, norm, learnt_gain=affine)
+    return Block(linear, norm_layer, acts[activation], inject)
 
 
 def add_noise(blocks: Any, noise: tuple[float, float]) -> None:
@@ -225,6 +229,16 @@ def add_noise(blocks: Any, noise: tuple[float, float]) -> None:
         blocks[0].conv = nn.Sequential(GaussianNoise(of_input), blocks[0].conv)
     for block in blocks if of_layers else ():
         block.activation = nn.Sequential(block.activation, GaussianNoise(of_layers))
+
+
+def regularise(net: Any, dropout: float, instance_norm: bool, n_domains: int | None) -> None:
+    """Dropout after every block; images normalised one by one; batch norm for each domain."""
+    net.instance_norm = instance_norm
+    for block in net.blocks:
+        if dropout:
+            block.activation = nn.Sequential(block.activation, Dropout(dropout))
+        if n_domains is not None and isinstance(block.norm, nn.modules.batchnorm._BatchNorm):
+            block.norm = BatchNormPerDomain(block.norm, n_domains)
 
 
 def map_of_z(latent_dim: int, n_channels: int) -> nn.Linear:
@@ -240,7 +254,7 @@ def trying_out(net: nn.Module, *shapes: tuple[int, ...]) -> Iterator[list[Tensor
     was_training, device = net.training, next(net.parameters()).device
     net.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), samples_from(None):
             yield [torch.zeros(s, dtype=torch.float32, device=device) for s in shapes]
     finally:
         net.train(was_training)

@@ -21,7 +21,8 @@ _MARTA: dict[str, Any] = {"channels": (16, 32, 64, 128, 256, 512)}
 # released code (latent_dim 100, 256 and 100), and marta256 those of MARTA GAN, whose G has smaller
 # kernels than its D. bigan784 are BiGAN's permutation-invariant networks for MNIST (sec. 4.2;
 # latent_dim 50), and mao32 those of Mao et al. 2019, table 1 (latent_dim 128). salimans784
-# are Improved GAN's for MNIST, of its released code (latent_dim 100; D with norm="weight"). patches
+# are Improved GAN's for MNIST, of its released code (latent_dim 100; D with norm="weight"). ganin28
+# are the convolutions of DANN's network for MNIST (Ganin et al. 2016), as tf-dann has them. patches
 # is what presets stand on: whitened patches of the images.
 NAMED_SPECS: dict[str, dict[str, Any]] = {
     "dcgan": dict.fromkeys(KINDS, DCGANSpec()),
@@ -34,6 +35,9 @@ NAMED_SPECS: dict[str, dict[str, Any]] = {
     "marta256": dict.fromkeys(KINDS, DCGANSpec(**_MARTA, kernel_size=5, head_layers=3))
     | {"generator": DCGANSpec(**_MARTA, kernel_size=4)},
     "mao32": dict.fromkeys(KINDS, DCGANSpec(128, n_blocks=3, feature_dim=128)),
+    "ganin28": dict.fromkeys(KINDS, DCGANSpec(
+        channels=(32, 48), kernel_size=5, downsample="max", activation="relu",
+    )),
     "patches": dict.fromkeys(KINDS, DCGANSpec(64, first_layer="patches"))
     | {"generator": DCGANSpec()},
     "bigan784": dict.fromkeys(KINDS, MLPSpec(

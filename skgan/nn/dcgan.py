@@ -26,7 +26,9 @@ from .blocks import (
     make_block,
     map_of_z,
     recorded,
+    regularise,
 )
+from .norms import instance_normalised
 from .patches import patch_block
 
 FUSION_GRID = 4  # several layers that one head reads are pooled to 4x4, as in MARTA GAN
@@ -47,6 +49,7 @@ def _margins(h: int, w: int, strides: tuple[int, ...]) -> tuple[int, int, int, i
 def _grow(
     net, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
     latent_dim=None, feature_dim=None, first_layer="learnt", activation="leaky_relu",
+    downsample="stride", norm_first=False,
 ) -> int:  # fmt: skip
     """Build the blocks of a trunk on images, and return how many values its head reads."""
     net.head_layers = head_layers
@@ -58,15 +61,18 @@ def _grow(
         # DCGAN's code has no biases; without batch norm, which has shifts, layers need them.
         padding = (kernel_size - 1) // 2
         k = before(c_out, activation)
-        conv = nn.Conv2d(c, k, kernel_size, stride, padding, bias=norm != "batch")
+        pooled = downsample == "max" and stride == 2
+        conv = nn.Conv2d(c, k, kernel_size, 1 if pooled else stride, padding, bias=norm != "batch")
         if i == 0 and first_layer != "learnt":
             block = patch_block(image_shape, c_out, stride, trained=first_layer != "patches")
         else:
-            first = i == 0
+            first = i == 0 and not norm_first
             block = make_block(
                 conv, k, norm, first=first, affine=bn_affine, latent_dim=latent_dim,
                 activation=activation,
             )  # fmt: skip
+            if pooled:
+                block.activation = nn.Sequential(block.activation, nn.MaxPool2d(2))
         net.blocks.append(block)
         sides = sides[0] // stride, sides[1] // stride
         cells = sides if head_layers == 1 else [min(FUSION_GRID, s) for s in sides]
@@ -87,7 +93,10 @@ class _OnImages(Trunk):
 
     def prepare(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        return F.pad(x, self.margins, value=-1.0) if any(self.margins) else x
+        if self.instance_norm:  # 0 is then the mean of each channel
+            x = instance_normalised(x)
+        lowest = 0.0 if self.instance_norm else -1.0
+        return F.pad(x, self.margins, value=lowest) if any(self.margins) else x
 
     def fuse(self, maps: list[Tensor]) -> Tensor:
         if self.head_layers > 1:
@@ -119,24 +128,38 @@ class DCGANDiscriminator(_OnImages, Critic):
     first_layer : {"learnt", "patches", "trained_patches"}
         Whether the first block is a convolution, or whitened patches (see `nn.patches`), fixed or
         trained on.
-    activation : {"leaky_relu", "crelu", "relu"}
+    activation : {"leaky_relu", "crelu", "relu", "sigmoid"}
         With CReLU a block's convolution has half of its channels.
     noise : (float, float)
         Standard deviations of noise in training, on the input and after every block.
+    downsample : {"stride", "max"}
+        Whether convolutions of stride 2 have that stride, or stride 1 and max-pooling after the
+        activation.
+    norm_first : bool
+        Whether the first block has batch norm, too.
+    dropout : float
+        Probability with which an output of a block is set to 0 in training.
+    instance_norm : bool
+        Whether each image is normalised by its own means and standard deviations.
+    n_domains : int or None
+        Number of domains that have batch norm of their own; None: one for all samples.
     """
 
     @recorded
     def __init__(
         self, image_shape, channels, strides, kernel_size=4, norm="batch", head_layers=1,
         bn_affine=True, latent_dim=None, feature_dim=None, n_outputs=None, first_layer="learnt",
-        activation="leaky_relu", noise=(0.0, 0.0),
+        activation="leaky_relu", noise=(0.0, 0.0), downsample="stride",
+        norm_first=False, dropout=0.0, instance_norm=False, n_domains=None,
     ):  # fmt: skip
         super().__init__()
         width = _grow(
             self, image_shape, channels, strides, kernel_size, norm, head_layers, bn_affine,
-            latent_dim, feature_dim, first_layer, activation,
+            latent_dim, feature_dim, first_layer, activation, downsample,
+            norm_first,
         )  # fmt: skip
         add_noise(self.blocks, noise)
+        regularise(self, dropout, instance_norm, n_domains)
         self.set_head(width, n_outputs, norm)
 
 

@@ -1,5 +1,6 @@
 """Building and initialising networks without touching PyTorch's global random state."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,10 +11,12 @@ from .blocks import Trunk
 from .norms import FromData, is_normalised
 
 
-def build_seeded(make: Callable[[], nn.Module], rng: torch.Generator) -> nn.Module:
+def build_seeded(
+    make: Callable[[], nn.Module], rng: torch.Generator, he_weights: bool = False
+) -> nn.Module:
     """Build on the meta device, where no random number is drawn, then initialise from `rng`."""
     with torch.device("meta"):
-        net = make()
+        net = with_he_weights(make()) if he_weights else make()
     return lay_out(initialise(net.float().to_empty(device="cpu"), rng))
 
 
@@ -44,6 +47,20 @@ def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
             nn.init.normal_(module.weight, generator=rng)
         elif isinstance(module, FromData):
             module.start()
+    return net
+
+
+def with_he_weights(net: nn.Module) -> nn.Module:
+    """The network, whose first weights are to have the variance 2 / (number of a unit's inputs).
+
+    With these the outputs of ReLU layers are as large as their inputs (He et al. 2015, arXiv
+    1502.01852, sec. 2.2): plain SGD does not make up for small weights as Adam does.
+    """
+    for module in net.modules():
+        plain = isinstance(module, (nn.Conv2d, nn.Linear))
+        if plain and not nn.utils.parametrize.is_parametrized(module):
+            weight: Any = module.weight
+            module.init_std = math.sqrt(2 / weight[0].numel())  # type: ignore[assignment]
     return net
 
 

@@ -18,21 +18,23 @@ from .blocks import (
     make_block,
     map_of_z,
     recorded,
+    regularise,
 )
-from .norms import with_gain
+from .norms import instance_normalised, with_gain
 
 
 def _blocks(
     input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim=None, feature_dim=None,
-    activation="leaky_relu",
+    activation="leaky_relu", norm_first=False,
 ) -> nn.ModuleList:  # fmt: skip
     """Hidden layers on x; with `latent_dim` those after the first add a linear map of z."""
     blocks, d = nn.ModuleList(), math.prod(input_shape)
     for i, width in enumerate(widths):
         k = before(width, activation)
-        linear = nn.Linear(d, k, bias=bias and (norm != "batch" or i == 0))
+        first = i == 0 and not norm_first
+        linear = nn.Linear(d, k, bias=bias and (norm != "batch" or first))
         block = make_block(
-            linear, k, norm, first=i == 0, affine=bn_affine, latent_dim=latent_dim, eps=bn_eps,
+            linear, k, norm, first=first, affine=bn_affine, latent_dim=latent_dim, eps=bn_eps,
             activation=activation,
         )  # fmt: skip
         blocks.append(block)
@@ -49,6 +51,8 @@ class _OnVectors(Trunk):
     unit_range: bool
 
     def prepare(self, x: Tensor) -> Tensor:
+        if self.instance_norm:
+            return instance_normalised(x).flatten(1)
         x = x.flatten(1)
         return (x + 1) / 2 if self.unit_range else x
 
@@ -75,24 +79,29 @@ class MLPDiscriminator(_OnVectors, Critic):
         Outputs of a classifier's head; None for a critic, which has a single logit.
     unit_range : bool
         Whether its layers see pixels in [0, 1] instead of [-1, 1].
-    activation : {"leaky_relu", "crelu", "relu"}
+    activation : {"leaky_relu", "crelu", "relu", "sigmoid"}
         With CReLU a layer's linear map has half of its units.
     noise : (float, float)
         Standard deviations of noise in training, on the input and after every layer.
+    norm_first, dropout, instance_norm, n_domains
+        As for the convolutional discriminator.
     """
 
     @recorded
     def __init__(
         self, input_shape, widths, norm="batch", bn_affine=True, bn_eps=1e-5, bias=True,
         latent_dim=None, feature_dim=None, n_outputs=None, unit_range=False,
-        activation="leaky_relu", noise=(0.0, 0.0),
+        activation="leaky_relu", noise=(0.0, 0.0), norm_first=False, dropout=0.0,
+        instance_norm=False, n_domains=None,
     ):  # fmt: skip
         super().__init__()
         self.unit_range = unit_range
         self.blocks = _blocks(
-            input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim, feature_dim, activation
-        )
+            input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim, feature_dim, activation,
+            norm_first,
+        )  # fmt: skip
         add_noise(self.blocks, noise)
+        regularise(self, dropout, instance_norm, n_domains)
         self.set_head(widths[-1] if feature_dim is None else feature_dim, n_outputs, norm)
 
 

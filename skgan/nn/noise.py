@@ -25,3 +25,23 @@ class GaussianNoise(nn.Module):
         # On the CPU, so that all devices have the same noise.
         e = torch.randn(h.shape, generator=layers_rng(), dtype=torch.float32)
         return h + self.sigma * e.to(h)
+
+
+class Dropout(nn.Module):
+    """In training each number of h becomes 0 with probability p, and else h / (1 - p).
+
+    Drawn as `GaussianNoise` is: PyTorch's own layer can draw from the global generator alone.
+    """
+
+    def __init__(self, p: float):
+        super().__init__()
+        self.p = p
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
+
+    def forward(self, h: Tensor) -> Tensor:
+        if not self.training:
+            return h
+        kept = torch.rand(h.shape, generator=layers_rng(), dtype=torch.float32) >= self.p
+        return h * (kept / (1 - self.p)).to(h)

@@ -9,12 +9,15 @@ By its data-dependent initialisation (sec. 3), g = 1 / std(t) and b = -mean(t) /
 t = (v / |v|) x over the samples that a fit starts from: there, y has mean 0 and variance 1.
 """
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized
+
+from ..utils.domains import domain_of_samples
 
 NORMS = ("batch", "none", "spectral", "weight")  # of discriminators and classifiers
 
@@ -94,3 +97,40 @@ def normalised(layer: nn.Module, norm: str, learnt_gain: bool = True) -> nn.Modu
 def is_normalised(layer: nn.Module) -> bool:
     """Whether the weights of a layer are computed from others."""
     return any(map(is_parametrized, layer.modules()))
+
+
+class BatchNormPerDomain(nn.Module):
+    """Batch norm with statistics, gains and shifts of its own for each domain.
+
+    Each sample is normalised with those of its domain (`domain_of_samples`), or of the last domain
+    where it is not said.
+
+    Parameters
+    ----------
+    norm : BatchNorm1d or BatchNorm2d
+    n_domains : int
+    """
+
+    def __init__(self, norm: nn.Module, n_domains: int):
+        super().__init__()
+        self.norms = nn.ModuleList(copy.deepcopy(norm) for _ in range(n_domains))
+
+    def forward(self, x: Tensor) -> Tensor:
+        domain = domain_of_samples()
+        if domain is None:
+            domain = len(self.norms) - 1
+        if isinstance(domain, int):
+            return self.norms[domain](x)
+        order = domain.argsort(stable=True)
+        parts = x[order].split(domain.bincount(minlength=len(self.norms)).tolist())
+        pairs = zip(self.norms, parts, strict=True)
+        return torch.cat([norm(part) for norm, part in pairs if len(part)])[order.argsort()]
+
+
+def instance_normalised(x: Tensor) -> Tensor:
+    """Images (n, c, h, w), each channel of each less its mean, by its standard deviation.
+
+    Both are over the pixels of that channel; 1e-5 is added to the (biased) variance.
+    """
+    var, mean = torch.var_mean(x, dim=(2, 3), correction=0, keepdim=True)
+    return (x - mean) / (var + 1e-5).sqrt()

@@ -35,10 +35,10 @@ class _Spec(BaseEstimator):
     feature_dim : int or None
         Outputs of one more layer before the head of discriminators and classifiers: linear, without
         batch norm, on all outputs of the last hidden layer (Mao et al. 2019: 128).
-    activation : {"leaky_relu", "crelu", "relu"}
-        Nonlinearity of discriminators, classifiers and encoders: LeakyReLU(0.2), ReLU, or CReLU, h
-        -> [max(0, h), max(0, -h)], with half as many filters as channels or units (Shang et al.
-        2016, ICML, arXiv 1603.05201).
+    activation : {"leaky_relu", "crelu", "relu", "sigmoid"}
+        Nonlinearity of discriminators, classifiers and encoders: LeakyReLU(0.2), ReLU, the logistic
+        function, or CReLU, h -> [max(0, h), max(0, -h)], with half as many filters as channels or
+        units (Shang et al. 2016, ICML, arXiv 1603.05201).
     noise : float or (float, float)
         Standard deviations of Gaussian noise that discriminators and classifiers have in training,
         on their input, in the units that their layers see, and after every hidden layer; one number
@@ -87,6 +87,10 @@ class DCGANSpec(_Spec):
         normalised to equal contrast, at the block's stride; two channels for each, of the responses
         above 0.25 and below -0.25 (Coates and Ng 2011). They stay as they are in training;
         "trained_patches" are trained on. Neither has batch or spectral norm.
+    downsample : {"stride", "max"}
+        How discriminators and classifiers halve their feature maps: by convolutions of stride 2, or
+        by convolutions of stride 1 and 2x2 max-pooling after the activation, which needs an odd
+        `kernel_size`. Neither changes whitened patches.
     z_std : float
         Standard deviation of the initial weights of linear maps of z that are added to a layer; all
         other weights have 0.02. BiGAN's released code has 0.02 k^2 for kernels of k x k, with which
@@ -100,6 +104,7 @@ class DCGANSpec(_Spec):
     strides: tuple[int, ...] | None = None
     head_layers: int = 1
     first_layer: str = "learnt"
+    downsample: str = "stride"
     z_std: float = 0.02
 
     family: ClassVar[str] = "dcgan"
@@ -134,7 +139,8 @@ class DCGANSpec(_Spec):
             )
         for s in strides:
             check_choice("strides", s, (1, 2))
-        if 1 in strides and self.kernel_size % 2 == 0:
+        check_choice("downsample", self.downsample, ("stride", "max"))
+        if (1 in strides or self.downsample == "max") and self.kernel_size % 2 == 0:
             raise ValueError(
                 f"kernel_size={self.kernel_size} cannot keep the image size at stride 1: use 3 or "
                 "5."
@@ -174,6 +180,7 @@ class DCGANSpec(_Spec):
             "image_shape": tuple(input_shape), "norm": norm, "head_layers": self.head_layers,
             "feature_dim": self.feature_dim, "first_layer": self.first_layer,
             "activation": self.activation, "noise": _noise(self.noise),
+            "downsample": self.downsample,
         }  # fmt: skip
 
     def _with_z_std(self, net: nn.Module) -> nn.Module:

@@ -8,68 +8,19 @@ family or from a module that maps samples to features.
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..utils.checks import check_choice, check_number
 from ..utils.linear import row_basis
 from .blocks import Block, Critic, recorded
 from .build import module_of, output_of, spec_of
 from .extractors import Extractor
+from .heads import Head
 from .init import build_seeded
 from .joint import FAMILIES
-from .norms import normalised
-
-KINDS = ("logit", "scores", "code", "embedding")
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a branch, from the features f (n, d) in which the layers before it end.
-
-    Attributes
-    ----------
-    kind : {"logit", "scores", "code", "embedding"}
-        "logit" is a linear layer without bias to one number, (n,), and "scores" one to
-        (n, n_outputs); with weight norm they have a bias. "code" is a linear layer with bias to
-        (n, n_outputs), and "embedding" the same after a hidden layer (the projection head of
-        contrastive methods).
-    n_outputs : int or None
-        None for a logit.
-    n_hidden : int or None
-        Units of a hidden layer, with LeakyReLU(0.1), before that layer. None: d for an embedding,
-        no hidden layer for the other kinds.
-    """
-
-    kind: str = "logit"
-    n_outputs: int | None = None
-    n_hidden: int | None = None
-
-    def __post_init__(self) -> None:
-        check_choice("kind", self.kind, KINDS)
-        if self.kind != "logit":
-            check_number("n_outputs", self.n_outputs, low=1, integer=True)
-
-    def on(self, width: int, norm: str = "none") -> nn.Module:
-        """The layers of the head, for features f (n, width)."""
-
-        def linear(d: int, k: int | None, bias: bool) -> nn.Module:
-            return normalised(nn.Linear(d, k or 1, bias=bias), norm)
-
-        bias = self.kind in ("code", "embedding") or norm == "weight"
-        hidden = self.n_hidden or (width if self.kind == "embedding" else None)
-        if hidden is None:
-            return linear(width, self.n_outputs, bias)
-        layers = (
-            linear(width, hidden, True),
-            nn.LeakyReLU(0.1),
-            linear(hidden, self.n_outputs, bias),
-        )
-        return nn.Sequential(*layers)
 
 
 class SharedLayers(nn.Module):
@@ -113,16 +64,22 @@ class Branch(nn.Module):
         As for `SharedLayers`. With `n_shared=0` the branch is a whole network on x.
     n_outputs, kind, n_hidden
         As for `Head`. If `kind` is None, it is "scores" with `n_outputs` and "logit" without.
+    hidden : dict or None
+        What else the head's hidden layers have, as for `Head`.
     """
 
     recipe: dict[str, Any]
 
     @recorded
     def __init__(
-        self, family, arguments, n_shared, share_bn=True, n_outputs=None, kind=None, n_hidden=None
-    ):
+        self, family, arguments, n_shared, share_bn=True, n_outputs=None, kind=None, n_hidden=None,
+        hidden=None,
+    ):  # fmt: skip
         super().__init__()
-        head = Head(kind or ("logit" if n_outputs is None else "scores"), n_outputs, n_hidden)
+        kind = kind or ("logit" if n_outputs is None else "scores")
+        head = Head(kind, n_outputs, n_hidden, **(hidden or {}))
+        if not hidden:
+            del self.recipe["hidden"]
         if n_hidden is None and head.kind in ("logit", "scores"):
             # The recipe as it was before there were other heads.
             del self.recipe["kind"], self.recipe["n_hidden"]
@@ -297,6 +254,7 @@ class JoinedFeatures(Extractor):
 def build_heads(
     choice: Any, rng: torch.Generator, heads: Mapping[str, Head], *, input_shape: tuple[int, ...],
     norm: str, n_shared: int | str = "all", share_bn: bool = True, called: str = "discriminator",
+    more: Mapping[str, Any] | None = None, he_weights: bool = False,
 ) -> dict[str, nn.Module]:  # fmt: skip
     """Build the networks by role: "trunk", and a branch for every head.
 
@@ -314,13 +272,17 @@ def build_heads(
         Whether they also share the batch norm of these layers.
     called : str
         The parameter that `choice` is the value of, for messages.
+    more : dict
+        Further arguments of the family's discriminator; a module can have none.
+    he_weights : bool
+        Whether first weights have the sizes of `with_he_weights`.
     """
     keywords = {"input_shape": input_shape, "norm": norm}
     given = module_of(called, choice, rng, "discriminator", **keywords)
     if given is not None:
-        return _on_module(given, rng, heads, input_shape, n_shared, share_bn, called)
+        return _on_module(given, rng, heads, input_shape, n_shared, share_bn, called, he_weights)
     spec = spec_of(called, choice, input_shape, "discriminator")
-    arguments = spec._critic(input_shape, norm)
+    arguments = spec._critic(input_shape, norm) | dict(more or {})
     if arguments.get("head_layers", 1) > 1:
         raise ValueError(
             f"{called}={choice!r} has head_layers={arguments['head_layers']}: a head cannot "
@@ -330,10 +292,14 @@ def build_heads(
         n_layers = len(FAMILIES[spec.family](**arguments).blocks)
     n = _n_shared(n_shared, n_layers)
     shared = spec.family, arguments, n, bool(share_bn)
-    nets: dict[str, nn.Module] = {"trunk": build_seeded(lambda: SharedLayers(*shared), rng)}
+    nets: dict[str, nn.Module] = {
+        "trunk": build_seeded(lambda: SharedLayers(*shared), rng, he_weights)
+    }
     for role, h in heads.items():
-        own = {"kind": h.kind, "n_hidden": h.n_hidden}
-        nets[role] = build_seeded(partial(Branch, *shared, h.n_outputs, **own), rng)
+        make = partial(
+            Branch, *shared, h.n_outputs, kind=h.kind, n_hidden=h.n_hidden, hidden=h.of_hidden()
+        )
+        nets[role] = build_seeded(make, rng, he_weights)
     return nets
 
 
@@ -347,7 +313,9 @@ def _n_shared(n_shared: int | str, n_layers: int) -> int:
     return int(n)
 
 
-def _on_module(net, rng, heads, input_shape, n_shared, share_bn, called) -> dict[str, nn.Module]:
+def _on_module(
+    net, rng, heads, input_shape, n_shared, share_bn, called, he_weights
+) -> dict[str, nn.Module]:
     """`build_heads` for a user-supplied network; all branches begin with copies of its layers."""
     if not share_bn:
         raise ValueError(f"share_bn=False needs a {called} that is a name or a spec, not a module.")
@@ -364,6 +332,6 @@ def _on_module(net, rng, heads, input_shape, n_shared, share_bn, called) -> dict
     nets: dict[str, nn.Module] = {"trunk": UserTrunk(nn.Sequential(*layers[:n]))}
     for role, h in heads.items():
         own = nn.Sequential(*copy.deepcopy(layers[n:]))
-        head = build_seeded(partial(h.on, width), rng)
+        head = build_seeded(partial(h.on, width), rng, he_weights)
         nets[role] = UserBranch(own, head, h.n_outputs)
     return nets

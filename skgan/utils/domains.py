@@ -1,10 +1,13 @@
-"""Which domain the samples are from that pass through a network."""
+"""Domains of samples: as users give them, and which those are from that pass through a network."""
 
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
+from typing import Any
 
+import numpy as np
 import torch
+from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 
 _of_samples: ContextVar[Tensor | int | None] = ContextVar("_of_samples", default=None)
@@ -35,3 +38,32 @@ def another_of_domain(k: Tensor) -> Tensor:
         rows = (k == domain).nonzero()[:, 0]
         other[rows] = rows.roll(1)  # a random one, where samples are in a random order
     return other
+
+
+def read_domains(X: Any, sample_domain: Any) -> np.ndarray:
+    """Domains (n,) as int64; they must be whole numbers other than 0, one for each sample."""
+    found = column_or_1d(np.asarray(sample_domain))
+    check_consistent_length(X, found)
+    meaning = "give whole numbers, above 0 for source domains and below 0 for target domains."
+    if found.dtype.kind not in "iuf" or not np.array_equal(found, found.astype(np.int64)):
+        raise ValueError(f"sample_domain holds {found[:3].tolist()} ...: {meaning}")
+    if n_zeros := np.sum(found == 0):
+        raise ValueError(f"sample_domain has 0 for {n_zeros} samples: {meaning}")
+    return found.astype(np.int64)
+
+
+def check_domains(X: Any, sample_domain: Any) -> np.ndarray:
+    """Domains (n,) as int64; there must be two or more, none of them 0, with two samples each."""
+    found = read_domains(X, sample_domain)
+    values, counts = np.unique(found, return_counts=True)
+    if len(values) < 2:
+        raise ValueError(
+            f"sample_domain is {values[0]} throughout: at least two domains are needed. Leave it "
+            "out for a single one."
+        )
+    if counts.min() < 2:
+        raise ValueError(
+            f"sample_domain is {values[counts.argmin()]} for 1 sample only: each domain needs at "
+            "least 2."
+        )
+    return found

@@ -15,7 +15,12 @@ import pandas as pd
 from sklearn.datasets import load_digits, load_iris
 
 import skgan
-from skgan import DCGANDiscriminatorFeatures, DCGANSpec, MLPSpec
+from skgan import (
+    DCGANDiscriminatorFeatures,
+    DCGANSpec,
+    DomainAdversarialFeatures,
+    MLPSpec,
+)
 from skgan.persistence import FORMAT_VERSION, write
 
 HERE = Path(__file__).parent
@@ -158,21 +163,25 @@ def disentangled():
     return gan.fit(X, sample_domain=np.array([2, 5, -1])[np.arange(len(X)) % 3]), X[:6], y[:6]
 
 
+def dann():
+    """Two heads on a trunk with pooling, and batch norm for each of three domains."""
+    X, y = _bytes()
+    spec = DCGANSpec(channels=(2, 4), kernel_size=3, downsample="max", activation="sigmoid")
+    est = DomainAdversarialFeatures(
+        trunk=spec, classifier_hidden=(5,), domain_hidden=(4,), norm="batch", norm_per_domain=True,
+        input_norm="instance", dropout=0.1, n_epochs=2, random_state=0, device="cpu",
+    )  # fmt: skip
+    return est.fit(X, y, sample_domain=np.array([1, 2, -1])[np.arange(200) % 3]), X[:6], y[:6]
+
+
 # The format version that was the newest when a class came; 1 for all others.
 SINCE = dict.fromkeys(
     (
-        "contrad",
-        "infogan",
-        "acgan",
-        "vaegan",
-        "matching",
-        "clusters",
-        "categories",
-        "triple",
-        "disentangled",
+        "contrad", "infogan", "acgan", "vaegan", "matching", "clusters", "categories", "triple",
+        "disentangled", "dann",
     ),
     2,
-)
+)  # fmt: skip
 KINDS = (
     contrad,
     infogan,
@@ -190,6 +199,7 @@ KINDS = (
     categories,
     triple,
     disentangled,
+    dann,
     apart,
     supervised,
     warm,
