@@ -21,6 +21,8 @@ SCRIPTS = {
     "vaegan_mnist": "run --epochs 1 --seeds 0 --labels 5 --methods norm",
     "acgan_mnist": "run --epochs 1 --seeds 0 --methods acgan_all acgan_10 supervised_10",
     "disentangled_digits": "run --epochs 1 --seeds 0 --methods raw weight0 weight.1",
+    "dann_mnist": "run --epochs 1 --seeds 0 --images 300 --methods rotated_paper_source "
+    "rotated_paper_dann rotated_paper_target rotated_bn_alternating",
     "mgan_transfer": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 4",
 }
 
