@@ -59,6 +59,7 @@ def test_losses_of_bfloat16_are_computed_in_float32(name):
     rng = torch.Generator().manual_seed(0)
     of_three = ("contrast_generated", "gaussian_nll")
     entropies = ("conditional_entropy", "marginal_entropy", "mean_cross_entropy")
+    entropies += ("uniform_cross_entropy",)
     of_one = name.endswith("generator") or name in entropies
     n = 1 if of_one else 3 if name in of_three else 2
     tensors = [torch.randn(50, 3, generator=rng).bfloat16() for _ in range(n)]
