@@ -77,7 +77,7 @@ class TrainingParameters(Checked):
         L2 penalty: this times the weights is added to their gradient.
     lr_decay : {None, "linear", "exponential", "inverse"}
         How learning rates fall: not at all; in the second half of the epochs, linearly towards 0,
-        or exponentially to 1 %; or as (1 + 10 p)^-0.75, p being the part of the steps that is done.
+        or exponentially to 1 %; or as (1 + 10 p)^-0.75 at the part p of all steps (DANN, 5.2.2).
     clip_grad_norm : float or None
         Largest norm of each network's gradient; longer gradients are scaled down to it.
     ema_decay : float or None

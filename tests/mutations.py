@@ -249,6 +249,38 @@ def phases_with_their_taps_unreversed():
     Packed.phases = unreversed
 
 
+def trunk_helps_the_domain_head():
+    from skgan import DomainAdversarialFeatures
+
+    weight = DomainAdversarialFeatures._lambda
+    DomainAdversarialFeatures._lambda = lambda self, p: -weight(self, p)
+
+
+def labels_of_targets_are_read():
+    from skgan.domains import DomainClassificationMixin
+
+    of_sources = DomainClassificationMixin._of_sources
+    DomainClassificationMixin._of_sources = lambda self, domains, y: of_sources(
+        self, np.abs(domains), y
+    )
+
+
+def encoder_helps_its_adversary():
+    from skgan import DisentangledEncoder
+    from skgan.losses import cross_entropy
+
+    DisentangledEncoder._hiding_loss = lambda self, scores, batch: cross_entropy(
+        scores, batch.domain
+    )
+
+
+def domains_drawn_as_they_come():
+    from skgan.engine import domains
+
+    order = domains.balanced_order
+    domains.balanced_order = lambda of, rng: order(np.random.RandomState(0).permutation(of), rng)
+
+
 def digests_not_compared():
     from skgan.utils import sealed
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 CONTRACT, CLAIMS = "tests/test_contract.py", "tests/methods/test_dcgan_features.py"
 SUPERVISED, MGAN = "tests/methods/test_supervised.py", "tests/methods/test_mgan.py"
 BIGAN, PRODUCTS = "tests/methods/test_bigan.py", "tests/nn/test_conv.py"
-AUTOENCODER = "tests/methods/test_autoencoder.py"
+AUTOENCODER, DANN = "tests/methods/test_autoencoder.py", "tests/methods/test_dann.py"
 CRAFTED, CRITICS = "tests/test_crafted.py", "tests/test_critics.py"
 REGRESSOR = "tests/methods/test_latent_regressor.py"
 # mutation -> the test that must notice
@@ -52,6 +52,12 @@ NOTICED_BY = {
         f"{CRITICS}::test_everything_that_a_critic_sees_in_training_is_augmented",
     "heads_of_a_trunk_swapped":
         "tests/nn/test_trunk.py::test_several_heads_at_once_run_shared_layers_once",
+    "trunk_helps_the_domain_head": f"{DANN}::test_two_moons_are_carried_to_turned_ones",
+    "labels_of_targets_are_read": f"{DANN}::test_labels_of_targets_change_nothing",
+    "encoder_helps_its_adversary":
+        "tests/methods/test_disentangled.py::test_content_and_domain_come_apart",
+    "domains_drawn_as_they_come":
+        "tests/engine/test_domains.py::test_every_row_of_an_epoch_has_all_domains",
     "weights_cast_once_and_for_all": f"{PRODUCTS}::test_a_moved_weight_is_cast_anew",
     "phases_with_their_taps_unreversed":
         f"{PRODUCTS}::test_values_and_gradients_are_those_of_the_stock_layers",
