@@ -1,0 +1,111 @@
+"""A fitted estimator as functions of tensors, through which gradients pass."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+N_AT_A_TIME = 512  # samples
+
+
+class FittedNetworks:
+    """What tools need of a fitted estimator: its networks, its prior and the format of X.
+
+    Samples are tensors as networks see them, float32 (n, c, h, w) in [-1, 1] or (n, columns)
+    standardised; networks are in eval mode, so each sample's output depends on it alone.
+
+    Parameters
+    ----------
+    estimator : fitted estimator, or FrozenEstimator of one
+
+    Attributes
+    ----------
+    nets : namespace
+        The networks by role.
+    prior : Prior or None
+        What z is, where there is one.
+    shape : tuple of int
+        Shape of a sample.
+    device : torch.device
+
+    Raises
+    ------
+    NotFittedError
+    TypeError
+        If the estimator is none of skgan's.
+    """
+
+    def __init__(self, estimator: Any):
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        if not hasattr(estimator, "_nets"):
+            raise TypeError(
+                f"{type(estimator).__name__} is none of skgan's estimators with networks: pass one, "
+                "such as a fitted DCGANDiscriminatorFeatures."
+            )
+        check_is_fitted(estimator)
+        self.estimator = estimator
+        self.nets = estimator._nets()
+        for net in vars(self.nets).values():
+            net.eval()
+        self.prior = estimator._prior()
+        self.shape = estimator.input_shape_
+        self.device = estimator._device()
+        self._features: Any = None
+
+    # ---------------------------------------------------------------- X and tensors
+
+    def samples(self, X: Any) -> Tensor:
+        """The samples of X, checked as `transform` checks them."""
+        X = self.estimator._validate(X, reset=False)
+        rows = [slice(i, i + N_AT_A_TIME) for i in range(0, len(X), N_AT_A_TIME)]
+        parts = [self.estimator._format.encode(np.asarray(X[r])) for r in rows]
+        return torch.cat(parts).to(self.device)
+
+    def like_X(self, x: Tensor) -> np.ndarray:
+        """Samples in the layout, value range and (for uint8) type of the X of `fit`."""
+        return self.estimator._format.decode(x.float().cpu())
+
+    def images(self, x: Tensor) -> np.ndarray:
+        """Samples as images for display: float32 (n, c, h, w) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the estimator was fitted on a table.
+        """
+        if len(self.shape) != 3:
+            raise ValueError(
+                f"{type(self.estimator).__name__} was fitted on a table, which has no images to "
+                "show: fit it on images, or give it image_shape."
+            )
+        return ((x.detach().float().cpu() + 1) / 2).clamp(0, 1).numpy()
+
+    # ---------------------------------------------------------------- networks
+
+    @property
+    def has_generator(self) -> bool:
+        """Whether samples come from draws of a prior."""
+        return self.prior is not None and hasattr(self.nets, "generator")
+
+    def generate(self, z: Tensor) -> Tensor:
+        """G(z)."""
+        return self.estimator._decode(self.nets, z)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What `transform` returns, (n, k)."""
+        if self._features is None:
+            self._features = self.estimator._features()
+        return self._features(x)
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether a discriminator judges samples."""
+        return hasattr(self.estimator, "_logits")
+
+    def logits(self, x: Tensor) -> Tensor:
+        """D's logit, (n,)."""
+        return self.estimator._logits(self.nets, x).flatten()
