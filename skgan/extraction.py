@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .data.arrays import ArraySource
 from .engine import runtime
-from .nn.extractors import Extractor, ScaledExtractor
+from .nn.extractors import Extractor, ScaledExtractor, with_taps
 from .settings import resolve_transform_batch_size, use_after_fit
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.domains import domain_of_samples, samples_from
@@ -55,6 +55,10 @@ class FeatureExtraction(TransformerMixin):
         nets = self._nets()
         with use_after_fit():
             return self._extractor(nets)
+
+    def _layers(self, nets: Any, role: str, x: Tensor, tap: str) -> list[Tensor]:
+        """What the layers of a network below its head make of samples, shallow to deep."""
+        return with_taps(getattr(nets, role)).taps(x, tap)
 
     @completed_by(X_AS_IN_FIT)
     def transform(self, X):

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .drawing import checked_images, draw_image, new_axes, pyplot, sheet
+
 
 class HistoryDisplay:
     """Training curves: the loss of every network, and the critics' mean outputs.
@@ -82,7 +84,7 @@ class HistoryDisplay:
         display : HistoryDisplay
             The display itself.
         """
-        plt = _pyplot("HistoryDisplay")
+        plt = pyplot("HistoryDisplay")
         losses = self._keys("_loss")
         outputs = self._keys("_real", "_generated")
         if ax is None:
@@ -147,21 +149,7 @@ class SampleDisplay:
     """
 
     def __init__(self, images):
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[0] == 0 or images.shape[1] not in (1, 3):
-            raise ValueError(
-                f"images has shape {images.shape}; pass (n, c, h, w) with at least one image and "
-                "c = 1 (grey) or 3 (colour)."
-            )
-        if images.dtype == np.uint8:
-            images = images / np.float32(255)
-        low, high = images.min(), images.max()
-        if not (low >= -1 and high <= 2):  # also for NaN
-            raise ValueError(
-                f"images has values from {low} to {high}; scale them to [0, 1], or pass uint8. "
-                "`sample_images` returns such images."
-            )
-        self.images = images
+        self.images = checked_images("images", images)
 
     @classmethod
     def from_estimator(
@@ -219,48 +207,16 @@ class SampleDisplay:
         display : SampleDisplay
             The display itself.
         """
-        plt = _pyplot("SampleDisplay")
+        plt = pyplot("SampleDisplay")
         if n_columns is None:
             n_columns = math.ceil(math.sqrt(len(self.images)))
         if n_columns < 1:
             raise ValueError(f"n_columns={n_columns!r} must be at least 1, or None for a square.")
-        sheet = _sheet(self.images, n_columns)
+        tiled = sheet(self.images, n_columns)
         if ax is None:
-            width = 6.0  # inches
-            height = width * sheet.shape[0] / sheet.shape[1]
-            _, ax = plt.subplots(figsize=(width, height), layout="constrained")
-        # Fixed limits, as the darkest pixel of the grid need not be black.
-        self.image_ = ax.imshow(sheet, cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+            ax = new_axes(plt, tiled.shape[0] / tiled.shape[1])
+        self.image_ = draw_image(ax, tiled)
         ax.set_axis_off()
         self.ax_ = ax
         self.figure_ = ax.figure
         return self
-
-
-def _sheet(images: np.ndarray, n_columns: int) -> np.ndarray:
-    """Tile images (n, c, h, w) into one, with white between them and where there are none.
-
-    Its shape is (height, width) for one channel and (height, width, 3) for three.
-    """
-    n, c, h, w = images.shape
-    gap = 1  # pixels
-    n_columns = min(n_columns, n)
-    n_rows = math.ceil(n / n_columns)
-    sheet = np.ones((n_rows * (h + gap) - gap, n_columns * (w + gap) - gap, c))
-    for i, image in enumerate(images):
-        row, column = divmod(i, n_columns)
-        top, left = row * (h + gap), column * (w + gap)
-        sheet[top : top + h, left : left + w] = image.transpose(1, 2, 0)
-    sheet = sheet.clip(0.0, 1.0)
-    return sheet[..., 0] if c == 1 else sheet
-
-
-def _pyplot(caller: str):
-    """Matplotlib's pyplot, imported only for plotting because it is optional and slow to import."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f'{caller} needs matplotlib, which is not installed: pip install "skgan[plot]"'
-        ) from error
-    return plt

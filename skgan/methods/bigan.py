@@ -155,9 +155,13 @@ class BiGANEncoder(
             )),
         }  # fmt: skip
 
+    def _as_encoded(self, x):
+        """Samples at the size that E works at."""
+        return resize(x, self._shape("encoder", self.input_shape_)[1:])
+
     def _encoder_output(self, nets, x):
         """What the encoder makes of samples at the size of X: the numbers a of codes."""
-        return nets.encoder(resize(x, self._shape("encoder", self.input_shape_)[1:]))
+        return nets.encoder(self._as_encoded(x))
 
     def _encode(self, nets, x, noise=None):
         """E(x)."""
@@ -206,6 +210,11 @@ class BiGANEncoder(
 
     def _decode(self, nets, z):
         return resize(nets.generator(z), self.input_shape_[1:])
+
+    def _layers(self, nets, role, x, tap):
+        if role == "discriminator":
+            raise ValueError("it judges pairs of samples and codes")
+        return super()._layers(nets, role, self._as_encoded(x), tap)
 
     def _logits(self, nets, x):
         return nets.discriminator(self._as_generated(x), self._encode(nets, x))

@@ -4,7 +4,7 @@ from .auxiliary import add_heads, obstacle, turned
 from .build import build_network
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .embedding import DomainCodes
-from .extractors import EncoderFeatures, HeadInput, PooledTaps, SideBySide
+from .extractors import EncoderFeatures, HeadInput, PooledTaps, SideBySide, with_taps
 from .fisher import FisherVectors
 from .heads import Head
 from .init import layers_from_data, start_from_data
@@ -42,5 +42,6 @@ __all__ = [
     "obstacle",
     "start_from_data",
     "turned",
+    "with_taps",
     "with_trunk",
 ]

@@ -53,6 +53,11 @@ class ModuleTaps(nn.Module):
         return iter(self.taps(*args, **kwargs))
 
 
+def with_taps(net: nn.Module) -> Any:
+    """The network as one that gives the outputs of its layers: `taps(x, tap)`."""
+    return net if isinstance(net, Trunk) else ModuleTaps(net)
+
+
 class Extractor(nn.Module):
     """Samples as the networks see them -> features (n, n_features). Abstract."""
 
@@ -104,7 +109,7 @@ class PooledTaps(Extractor):
 
     def __init__(self, net, layers, tap, pool_grid, pool, input_shape):
         super().__init__()
-        self.net = net if isinstance(net, Trunk) else ModuleTaps(net)
+        self.net = with_taps(net)
         self.tap, self.pool_grid, self.pool = tap, pool_grid, pool
         with trying_out(net, (1, *input_shape)) as (x,):
             maps = self.net.taps(x, self.tap)

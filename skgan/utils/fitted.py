@@ -8,7 +8,10 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from .checks import check_choice
+
 N_AT_A_TIME = 512  # samples
+NO_READERS = ("generator", "trunk")  # networks that read z, or that others contain
 
 
 class FittedNetworks:
@@ -43,8 +46,8 @@ class FittedNetworks:
             estimator = estimator.estimator
         if not hasattr(estimator, "_nets"):
             raise TypeError(
-                f"{type(estimator).__name__} is none of skgan's estimators with networks: pass one, "
-                "such as a fitted DCGANDiscriminatorFeatures."
+                f"{type(estimator).__name__} is none of skgan's estimators with networks: pass "
+                "one, such as a fitted DCGANDiscriminatorFeatures."
             )
         check_is_fitted(estimator)
         self.estimator = estimator
@@ -65,7 +68,7 @@ class FittedNetworks:
         parts = [self.estimator._format.encode(np.asarray(X[r])) for r in rows]
         return torch.cat(parts).to(self.device)
 
-    def like_X(self, x: Tensor) -> np.ndarray:
+    def like_X(self, x: Tensor) -> np.ndarray:  # noqa: N802
         """Samples in the layout, value range and (for uint8) type of the X of `fit`."""
         return self.estimator._format.decode(x.float().cpu())
 
@@ -91,6 +94,10 @@ class FittedNetworks:
         """Whether samples come from draws of a prior."""
         return self.prior is not None and hasattr(self.nets, "generator")
 
+    def draw(self, n: int, random_state: Any = None) -> Tensor:
+        """n draws of z from the prior, those of `sample` for the same random state."""
+        return self.estimator._seeded_draw(n, random_state).to(self.device)
+
     def generate(self, z: Tensor) -> Tensor:
         """G(z)."""
         return self.estimator._decode(self.nets, z)
@@ -109,3 +116,34 @@ class FittedNetworks:
     def logits(self, x: Tensor) -> Tensor:
         """D's logit, (n,)."""
         return self.estimator._logits(self.nets, x).flatten()
+
+    @property
+    def read_by_default(self) -> str:
+        """The role of the network whose layers are features."""
+        return getattr(self.estimator, "_features_of", "encoder")
+
+    def layers(self, x: Tensor, role: str, tap: str = "activation") -> list[Tensor]:
+        """What the layers of a network below its head make of samples, shallow to deep.
+
+        Feature maps (n, channels, h, w), or (n, units) of dense layers.
+        """
+        return self.estimator._layers(self.nets, role, x, tap)
+
+    def layer_shapes(self, role: str, tap: str = "activation") -> list[tuple[int, ...]]:
+        """The shapes of what `layers` gives of one sample.
+
+        Raises
+        ------
+        ValueError
+            For a role whose network does not work on samples alone.
+        """
+        check_choice("network", role, [r for r in vars(self.nets) if r not in NO_READERS])
+        x = torch.zeros(1, *self.shape, device=self.device)
+        try:
+            with torch.no_grad():
+                return [tuple(output.shape[1:]) for output in self.layers(x, role, tap)]
+        except Exception as error:
+            raise ValueError(
+                f"network={role!r} of {type(self.estimator).__name__} has no layers that can be "
+                f"read from samples alone: {error}. Use network={self.read_by_default!r}."
+            ) from error
