@@ -7,19 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ..utils.modules import run_watched
+from ..utils.modules import ACTIVATIONS, LINEAR_MAPS, run_watched
 from .blocks import Trunk, trying_out
 from .codes import resize
 from .dcgan import FUSION_GRID, pool_to_grid
 
 # The stages of a user-supplied module, told apart by the types of its layers.
-_LINEAR_MAPS = (nn.modules.conv._ConvNd, nn.Linear)
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-_ACTIVATIONS = (
-    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.PReLU, nn.Softplus, nn.Mish,
-    nn.Tanh, nn.Hardswish, nn.ReLU6, nn.CELU,
-)  # fmt: skip
-_STAGE_TYPES = {"activation": _ACTIVATIONS, "norm": _NORMS, "conv": _LINEAR_MAPS}
+_STAGE_TYPES = {"activation": ACTIVATIONS, "norm": _NORMS, "conv": LINEAR_MAPS}
 
 
 class ModuleTaps(nn.Module):
@@ -42,9 +37,9 @@ class ModuleTaps(nn.Module):
         def look(module, _inputs, output):
             # A copy: an in-place activation may follow.
             copy = output.clone() if isinstance(module, kinds) else None
-            return isinstance(module, _LINEAR_MAPS), copy
+            return isinstance(module, LINEAR_MAPS), copy
 
-        ran = run_watched(self.net, x, (*kinds, *_LINEAR_MAPS), look)
+        ran = run_watched(self.net, x, (*kinds, *LINEAR_MAPS), look)
         linear = [i for i, (is_linear, _) in enumerate(ran) if is_linear]
         before_head = ran[: linear[-1]] if linear and self.ends_in_head else ran
         return [output for _, output in before_head if output is not None][:n_layers]
@@ -181,7 +176,7 @@ class HeadInput(Extractor):
             self.n_features = self(x).shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        read = run_watched(self.net, x, _LINEAR_MAPS, lambda _, inputs, _output: inputs[0].clone())
+        read = run_watched(self.net, x, LINEAR_MAPS, lambda _, inputs, _output: inputs[0].clone())
         if not read:
             raise ValueError(
                 f"output='penultimate' is the input of the last linear layer or convolution, but "

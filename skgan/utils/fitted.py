@@ -1,14 +1,17 @@
 """A fitted estimator as functions of tensors, through which gradients pass."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from .checks import check_choice
+from .modules import run_layers
 
 N_AT_A_TIME = 512  # samples
 NO_READERS = ("generator", "trunk")  # networks that read z, or that others contain
@@ -120,7 +123,8 @@ class FittedNetworks:
     @property
     def read_by_default(self) -> str:
         """The role of the network whose layers are features."""
-        return getattr(self.estimator, "_features_of", "encoder")
+        usual = getattr(self.estimator, "_features_of", ""), "encoder", "discriminator"
+        return next((role for role in usual if hasattr(self.nets, role)), "classifier")
 
     def layers(self, x: Tensor, role: str, tap: str = "activation") -> list[Tensor]:
         """What the layers of a network below its head make of samples, shallow to deep.
@@ -147,3 +151,34 @@ class FittedNetworks:
                 f"network={role!r} of {type(self.estimator).__name__} has no layers that can be "
                 f"read from samples alone: {error}. Use network={self.read_by_default!r}."
             ) from error
+
+    def generator_layers(
+        self, z: Tensor, change: Callable[[int, Tensor], Tensor | None] = lambda i, h: None
+    ) -> tuple[list[Tensor], Tensor]:
+        """What G's hidden layers make of z, shallow to deep, and G(z).
+
+        `change(i, output)` is called with the output of each layer, and may return another one,
+        with which G goes on.
+        """
+        x: list[Tensor] = []
+        layers = run_layers(self.nets.generator, lambda: x.append(self.generate(z)), change)
+        return layers, x[0]
+
+    def untrained(self, X: Any, y: Any = None) -> Any:
+        """The estimator fitted on X for no epochs: its networks as they were before training.
+
+        With an int as `random_state` these are their very weights.
+        """
+        e = self.estimator
+        given = e.get_params(deep=False)
+        changed: dict[str, Any] = {
+            "n_epochs": 0, "checkpoint_dir": None, "resume": "never", "warm_start": False,
+            "validation_fraction": 0.0, "verbose": 0,
+        }  # fmt: skip
+        if not isinstance(e.random_state, int | np.integer):
+            changed["random_state"] = e._seed
+        if len(self.shape) == 3:  # X may be some of the training samples, of a smaller range
+            changed["value_range"] = (e._format.low, e._format.high)
+        given |= {name: value for name, value in changed.items() if name in given}
+        # Not a clone of the estimator, which would have its callbacks.
+        return type(e)(**clone(given, safe=False)).fit(X, y)

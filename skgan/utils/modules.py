@@ -10,6 +10,13 @@ from torch import Tensor, nn
 
 _watched = threading.RLock()
 
+# PyTorch's layers, by what they are: the maps, and what is applied to their output.
+LINEAR_MAPS = (nn.modules.conv._ConvNd, nn.Linear)
+ACTIVATIONS = (
+    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.PReLU, nn.Softplus, nn.Mish,
+    nn.Tanh, nn.Hardswish, nn.ReLU6, nn.CELU,
+)  # fmt: skip
+
 
 def settle(net: nn.Module) -> nn.Module:
     """Make a network copyable, in place; what it computes does not change.
@@ -70,3 +77,30 @@ def run_watched(
     with watching(net, kinds, hook):
         net(x)
     return seen
+
+
+def run_layers(
+    net: nn.Module, run: Callable[[], Any], change: Callable[[int, Tensor], Tensor | None]
+) -> list[Tensor]:
+    """The outputs of a network's hidden layers while `run` runs it once.
+
+    These are the outputs of its activation modules before its last linear layer or convolution, in
+    the order in which they are computed. `change(i, output)` is called with each, and may return
+    what takes its place from there on.
+    """
+    layers: list[Tensor] = []
+    n_hidden = 0
+
+    def hook(module, inputs, output):
+        nonlocal n_hidden
+        if isinstance(module, LINEAR_MAPS):
+            n_hidden = len(layers)
+            return None
+        changed = change(len(layers), output)
+        # A copy: a layer that works in place may follow.
+        layers.append((output if changed is None else changed).clone())
+        return changed
+
+    with watching(net, (*ACTIVATIONS, *LINEAR_MAPS), hook):
+        run()
+    return layers[:n_hidden]
