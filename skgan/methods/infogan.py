@@ -66,7 +66,7 @@ class InfoGANExtractor(
         Whether Q estimates the standard deviation of each continuous code from the sample. False:
         it is 1, so that Q minimises half the squared error of its means.
     recognition_hidden : int or None
-        Units of the hidden layer of Q's head. None: Q's head is linear.
+        Units of the hidden layer of Q's head, which has batch norm. None: Q's head is linear.
     output : {"codes", "trunk"}
         What `transform` returns: for every continuous code its mean, then for every categorical
         code the probabilities of its categories; or the layers of the trunk that `layers`, `tap`,
@@ -145,12 +145,12 @@ class InfoGANExtractor(
         return "gaussian" if self.learn_std else "linear"
 
     def _build(self, shape, rng):
-        # Paper: its networks for MNIST have dense layers of 1,024 units in G and before the heads,
-        # and Q's hidden layer has batch norm. Here networks are those of the families.
+        # Paper: its networks for MNIST have dense layers of 1,024 units in G and before the heads.
+        # Here networks are those of the families; Q's hidden layer has batch norm, as there.
         n_outputs = self._codes().n_outputs(self._q_output())
         heads = {
             "discriminator": Head("logit"),
-            "recognition": Head("code", n_outputs, self.recognition_hidden),
+            "recognition": Head("code", n_outputs, self.recognition_hidden, batch_norm=True),
         }
         generator = build_network(
             "generator", self.generator, rng, latent_dim=self._prior().dim, output_shape=shape
@@ -218,7 +218,7 @@ class InfoGANExtractor(
         return nets.discriminator(x)
 
     def _refresh(self, nets, x, z):
-        nets.discriminator(x)
+        nets.discriminator(x, nets.recognition)
         nets.generator(z)
 
     def _extractor(self, nets):

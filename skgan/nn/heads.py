@@ -63,7 +63,8 @@ class Head:
             hidden = (width,) if self.kind == "embedding" else ()
         layers: list[nn.Module] = []
         for n in hidden if isinstance(hidden, (tuple, list)) else (hidden,):
-            layers += [normalised(nn.Linear(width, n), norm), *self._after(n)]
+            linear = nn.Linear(width, n, bias=not self.batch_norm)  # batch norm has a shift
+            layers += [normalised(linear, norm), *self._after(n)]
             width = n
         bias = self.kind in ("code", "embedding") or norm == "weight"
         last = normalised(nn.Linear(width, self.n_outputs or 1, bias=bias), norm)
