@@ -16,13 +16,13 @@ from . import settings
 from .data.arrays import ArraySource, check_numeric, learn_format
 from .data.sources import LazyImages
 from .engine import checkpoint, reporting
-from .engine.checkpoint import Checkpoints
 from .engine.identity import identity
 from .engine.loop import steps_per_epoch
 from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
 from .nn import joined, with_trunk
 from .nn.extractors import Extractor
+from .notebook import NotebookDisplay
 from .parameters import (
     CheckpointParameters,
     ImageParameters,
@@ -59,7 +59,7 @@ class WholeNetwork:
 
 @parameters
 class BaseGAN(
-    ImageParameters, TrainingParameters, CheckpointParameters, RuntimeParameters,
+    ImageParameters, TrainingParameters, CheckpointParameters, RuntimeParameters, NotebookDisplay,
     reporting.CallbackSupport, FeatureExtraction, Sampling, BaseEstimator, metaclass=ABCMeta,
 ):  # fmt: skip
     """Training in `fit`, features in `transform`. Methods supply the hooks and nothing else.
@@ -172,8 +172,8 @@ class BaseGAN(
             if state is not None:
                 check_epochs_left(n_epochs, self.n_epochs_)
             if self.checkpoint_dir is not None:
-                same = identity(self, source.fingerprint(), n_epochs, __version__, state)
-                checkpoints = Checkpoints(self.checkpoint_dir, same, self.checkpoint_keep)
+                key = identity(self, source.fingerprint(), n_epochs, __version__, state)
+                checkpoints = checkpoint.Checkpoints(self.checkpoint_dir, key, self.checkpoint_keep)
                 state = checkpoints.find(self.resume, n_epochs, instead=state)
             training = Training(self, source, state, self._share_held_out())
             training.run(n_epochs, checkpoints)
