@@ -192,9 +192,7 @@ def _along(prior: Any, start: Tensor, code: Any, values: Any) -> tuple[Tensor, n
     columns = [i for i, owner in enumerate(owners) if owner == name]
     if name.startswith("category"):
         k = len(columns)
-        values = np.arange(k) if values is None else np.asarray(values)
-        for value in values.tolist():
-            check_number("values", value, low=0, high=k - 1, integer=True)
+        values = _numbers(values, np.arange(k), low=0, high=k - 1, integer=True)
         taken = np.eye(k)[values.tolist()]
     else:
         span = SPANS[prior.latent if name.startswith("latent") else "uniform"]
@@ -256,12 +254,13 @@ def _point(name: str, z: Any, dim: int) -> Tensor:
     return torch.from_numpy(points)
 
 
-def _numbers(values: Any, default: np.ndarray) -> np.ndarray:
+def _numbers(values: Any, default: np.ndarray, **allowed: Any) -> np.ndarray:
+    """The values, each of which is a number as `check_number` allows it; or the default."""
     values = default if values is None else np.asarray(values)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"values={values!r} must be a list of at least one value.")
     for value in values.tolist():
-        check_number("values", value)
+        check_number("values", value, **allowed)
     return values
 
 
@@ -274,11 +273,12 @@ def _walk(first: Tensor, last: Tensor, shares: np.ndarray, path: str) -> Tensor:
     length_a, length_b = (end.norm(dim=2, keepdim=True) for end in (a, b))
     u, v = a / length_a.clamp_min(1e-12), b / length_b.clamp_min(1e-12)
     angle = (u * v).sum(2, keepdim=True).clamp(-1, 1).acos()
-    # On the same or on opposite sides no great circle is determined, and the line is taken.
     sine = angle.sin()
     unit = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / sine
     great = unit * (length_a + t * (length_b - length_a))
-    return torch.where(sine.abs() < 1e-4, a + t * (b - a), great)
+    # No great circle is determined by ends in one direction, in opposite ones, or without any.
+    line = (sine.abs() < 1e-4) | (length_a == 0) | (length_b == 0)
+    return torch.where(line, a + t * (b - a), great)
 
 
 @torch.no_grad()
