@@ -52,6 +52,8 @@ class Sampling:
 
     def _seeded_draw(self, n: int, random_state: Any, component: Any = None) -> Tensor:
         """n draws from the prior for a random state that users give."""
+        check_number("n_samples", n, low=1, integer=True)
+        settings.check_component(self, component, n)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return self._draw(n, stream(seed, "sample"), component)
 
@@ -64,8 +66,6 @@ class Sampling:
 
     def _generate(self, n_samples: int, random_state: Any, component: Any) -> Tensor:
         self._nets()  # raises if nothing is fitted
-        check_number("n_samples", n_samples, low=1, integer=True)
-        settings.check_component(self, component, n_samples)
         return self._decoded(self._seeded_draw(n_samples, random_state, component))
 
     @available_if(settings.has_prior)

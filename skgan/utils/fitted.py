@@ -97,13 +97,24 @@ class FittedNetworks:
         """Whether samples come from draws of a prior."""
         return self.prior is not None and hasattr(self.nets, "generator")
 
-    def draw(self, n: int, random_state: Any = None) -> Tensor:
+    @property
+    def code_dim(self) -> int:
+        """How many numbers a code has of which the generator makes a sample."""
+        return self.estimator.latent_dim if self.prior is None else self.prior.dim
+
+    def draw(self, n: int, random_state: Any = None, component: Any = None) -> Tensor:
         """n draws of z from the prior, those of `sample` for the same random state."""
-        return self.estimator._seeded_draw(n, random_state).to(self.device)
+        return self.estimator._seeded_draw(n, random_state, component).to(self.device)
 
     def generate(self, z: Tensor) -> Tensor:
         """G(z)."""
         return self.estimator._decode(self.nets, z)
+
+    @torch.no_grad()
+    def generate_in_parts(self, z: Tensor) -> Tensor:
+        """G(z) for any number of codes, on the CPU and without gradients."""
+        parts = [self.generate(part.to(self.device)).float().cpu() for part in z.split(N_AT_A_TIME)]
+        return torch.cat(parts)
 
     def features(self, x: Tensor) -> Tensor:
         """What `transform` returns, (n, k)."""
