@@ -74,8 +74,8 @@ def _sheet(estimator: Any) -> str:
 def _table(estimator: Any) -> str:
     """How long it was trained, its last losses, and how many features it has."""
     rows = {"epochs": f"{estimator.n_epochs_:,}"}
-    last = estimator.history_[-1] if estimator.history_ else {}
-    for key, value in last.items():
+    last_epoch = dict(*estimator.history_[-1:])  # there may be none
+    for key, value in last_epoch.items():
         if key.endswith("_loss"):
             rows[f"last {key.replace('_', ' ')}"] = f"{value:.4g}"
     rows["features"] = f"{estimator.n_features_out_:,}"

@@ -112,6 +112,7 @@ class FeatureMapDisplay:
                 f"{type(estimator).__name__} has no `transform`: pass a fitted extractor."
             )
         check_is_fitted(estimator)
+        y = None if y is None else read_labels("y", y)
         check_consistent_length(X, y)
         if isinstance(embedding, str):
             check_choice("embedding", embedding, ("pca", "tsne"))
