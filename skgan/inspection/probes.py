@@ -112,7 +112,9 @@ class ProbeTableDisplay:
         plt = pyplot("ProbeTableDisplay")
         n_rows, n_columns = self.mean.shape
         if ax is None:
-            size = 2.2 + 1.3 * n_columns, 1.1 + 0.6 * n_rows
+            # In inches, with room for the names beside the cells.
+            names = 0.4 + 0.09 * max(map(len, self.representations))
+            size = names + 1.4 * n_columns, 0.8 + 0.6 * n_rows
             _, ax = plt.subplots(figsize=size, layout="constrained")
         self.image_ = ax.imshow(self.mean, cmap=cmap, aspect="auto")
         self.text_ = np.empty(self.mean.shape, object)

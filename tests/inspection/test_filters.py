@@ -202,7 +202,8 @@ def test_columns_are_filters_and_rows_images_or_ranks(known, images):
 
 
 def test_a_filter_has_one_scale_of_colours_for_all_images(known, images):
-    display = shown(known, images, n_images=5)
+    display = shown(known, images, n_images=5, tap="conv")
+    assert display.maps.min() < 0 < display.maps.max()
     for f in range(3):
         of_filter = display.maps[:, f]
         limits = {drawn.get_clim() for drawn in display.maps_[:, f]}

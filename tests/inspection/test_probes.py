@@ -91,8 +91,12 @@ def test_the_figure_shows_the_colours_and_readable_texts(written):
     assert display.text_.ravel()[np.argmax(display.mean)].get_color() == "black"
 
 
-def test_texts_lie_within_their_cells_and_the_figure(written):
-    display = ProbeTableDisplay.from_result(written)
+@pytest.mark.parametrize("name", ["a", "discriminator of a generative network, 28x28"])
+def test_texts_lie_within_their_cells_and_the_figure(name):
+    display = ProbeTableDisplay(
+        [[0.123, 0.9], [0.5, 1.0]], [[0.01, 0.2]] * 2, representations=["raw", name],
+        budgets=[10, 1000],
+    ).plot()  # fmt: skip
     display.figure_.canvas.draw()
     box = display.figure_.bbox
     for (i, j), text in np.ndenumerate(display.text_):
