@@ -84,7 +84,7 @@ class JSONLLogger:
         line = {
             "time": datetime.now(UTC).isoformat(),
             "run": str(context.root_uuid),
-            "place": _place(context.parent),
+            "place": place_of(context.parent),
             "estimator": type(estimator).__name__,
             **{k: v if math.isfinite(v) else None for k, v in row.items()},
         }
@@ -108,7 +108,7 @@ class JSONLLogger:
             os.close(file)
 
 
-def _place(context: Any) -> str:
+def place_of(context: Any) -> str:
     """The tasks from the outermost `fit` down to this one; of two names the outer task's counts."""
     names = []
     while context is not None:

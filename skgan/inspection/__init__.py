@@ -1,5 +1,7 @@
 """Plots of a fitted estimator: its training curves, and images that it generates."""
 
+from .activity import ActivityRecord, FilterActivity, oscillating_filters
+from .activity_display import FilterActivityDisplay
 from .displays import HistoryDisplay, SampleDisplay
 from .embedding import FeatureMapDisplay
 from .filters import FilterResponseDisplay
@@ -9,7 +11,10 @@ from .reconstruction import ReconstructionDisplay
 from .traversal import TraversalDisplay
 
 __all__ = [
+    "ActivityRecord",
     "FeatureMapDisplay",
+    "FilterActivity",
+    "FilterActivityDisplay",
     "FilterResponseDisplay",
     "GuidedBackpropDisplay",
     "GuidedGradients",
@@ -20,5 +25,6 @@ __all__ = [
     "SampleDisplay",
     "TraversalDisplay",
     "guided_backprop",
+    "oscillating_filters",
     "untrained_copy",
 ]

@@ -17,6 +17,12 @@ N_AT_A_TIME = 512  # samples
 NO_READERS = ("generator", "trunk")  # networks that read z, or that others contain
 
 
+def roles_of(estimator: Any) -> list[str]:
+    """The roles of the networks of an estimator that work on samples, or on draws from a prior."""
+    not_these = ("trunk",) if estimator._prior() is not None else NO_READERS
+    return [role for role in type(estimator)._networks if role not in not_these]
+
+
 class FittedNetworks:
     """What tools need of a fitted estimator: its networks, its prior and the format of X.
 
@@ -66,7 +72,10 @@ class FittedNetworks:
 
     def samples(self, X: Any) -> Tensor:
         """The samples of X, checked as `transform` checks them."""
-        X = self.estimator._validate(X, reset=False)
+        return self.encoded(self.estimator._validate(X, reset=False))
+
+    def encoded(self, X: Any) -> Tensor:
+        """The samples of an X that was checked already, such as the X that callbacks are given."""
         rows = [slice(i, i + N_AT_A_TIME) for i in range(0, len(X), N_AT_A_TIME)]
         parts = [self.estimator._format.encode(np.asarray(X[r])) for r in rows]
         return torch.cat(parts).to(self.device)
@@ -91,6 +100,11 @@ class FittedNetworks:
         return ((x.detach().float().cpu() + 1) / 2).clamp(0, 1).numpy()
 
     # ---------------------------------------------------------------- networks
+
+    @property
+    def seed(self) -> int:
+        """The seed of the fit, drawn from `random_state`."""
+        return self.estimator._seed
 
     @property
     def has_generator(self) -> bool:
