@@ -6,25 +6,23 @@ from .displays import HistoryDisplay, SampleDisplay
 from .embedding import FeatureMapDisplay
 from .filters import FilterResponseDisplay
 from .guided import GuidedBackpropDisplay, GuidedGradients, guided_backprop, untrained_copy
+from .object_filters import ObjectFilters
 from .probes import LabelBudgetDisplay, ProbeTableDisplay
 from .reconstruction import ReconstructionDisplay
 from .traversal import TraversalDisplay
 
 __all__ = [
-    "ActivityRecord",
     "FeatureMapDisplay",
-    "FilterActivity",
-    "FilterActivityDisplay",
     "FilterResponseDisplay",
     "GuidedBackpropDisplay",
     "GuidedGradients",
     "HistoryDisplay",
     "LabelBudgetDisplay",
+    "ObjectFilters",
     "ProbeTableDisplay",
     "ReconstructionDisplay",
     "SampleDisplay",
     "TraversalDisplay",
     "guided_backprop",
-    "oscillating_filters",
     "untrained_copy",
 ]
