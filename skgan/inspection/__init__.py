@@ -12,7 +12,10 @@ from .reconstruction import ReconstructionDisplay
 from .traversal import TraversalDisplay
 
 __all__ = [
+    "ActivityRecord",
     "FeatureMapDisplay",
+    "FilterActivity",
+    "FilterActivityDisplay",
     "FilterResponseDisplay",
     "GuidedBackpropDisplay",
     "GuidedGradients",
@@ -24,5 +27,6 @@ __all__ = [
     "SampleDisplay",
     "TraversalDisplay",
     "guided_backprop",
+    "oscillating_filters",
     "untrained_copy",
 ]
