@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from ..tools import interpolate_codes, move_codes
 from ..utils.checks import check_choice, check_number
 from ..utils.fitted import FittedNetworks
 from .drawing import (
@@ -101,16 +102,15 @@ class TraversalDisplay:
             `traverse` the images are those of `estimator.traverse`. None is the first category, or
             continuous code, and where there are none the first entry of z.
         values : array-like of shape (n_columns,), default=None
-            Values that the code takes: categories from 0, or numbers; multiples of a direction; or
-            shares of the way of a walk. None: all categories; or nine numbers across the range of
-            the prior, U(-1, 1), or from -2 to 2 if it is normal; or from -1 to 1 for a direction,
-            and from 0 to 1 for a walk.
+            Values that the code takes: categories from 0, or numbers; or multiples of a direction.
+            None: all categories; or nine numbers across the range of the prior, U(-1, 1), or from
+            -2 to 2 if it is normal; or from -1 to 1 for a direction.
         between : pair of array-like of shape (dim,) or (n_rows, dim), "draws" or None, default=None
-            Two ends, between which z walks in every row; "draws" takes draws from the prior. With
-            it, `code` is None.
+            Two ends, between which z walks in every row, in eight equal steps; "draws" takes draws
+            from the prior. With it, `code` and `values` are None.
         path : {"linear", "spherical"}, default="linear"
-            How z walks: along a line; or along a great circle, with the length changing linearly,
-            which keeps to the typical lengths of a normal prior (White 2016, arXiv 1609.04468).
+            How z walks, as for `skgan.tools.interpolate_codes`: in a straight line, or along a
+            great circle with the length changing linearly.
         n_rows : int, default=8
             Number of draws of z. With two ends there are as many rows as ends.
         random_state : int, RandomState instance or None, default=None
@@ -143,14 +143,17 @@ class TraversalDisplay:
         if between is None:
             start = networks.draw(n_rows, random_state).cpu()
             z, values, name = _along(networks.prior, start, code, values)
-        elif code is None:
+        elif code is None and values is None:
             ends = _ends(networks, between, n_rows, random_state)
-            values = _numbers(values, np.linspace(0, 1, N_VALUES))
-            z, name = _walk(*ends, values, path), "share of the way"
+            walks = [interpolate_codes(pair, N_VALUES - 1, path=path) for pair in ends]
+            z, values = torch.from_numpy(np.stack(walks)), np.linspace(0, 1, N_VALUES)
+            name = "share of the way"
         else:
-            raise ValueError(f"code={code!r} does not go with between: leave one of them None.")
-        images = _generated(networks, z.flatten(0, 1)).reshape(*z.shape[:2], *networks.shape)
-        return cls(images, values, code=name).plot(ax=ax)
+            raise ValueError(
+                f"code={code!r} and values={values!r} do not go with between: leave them None."
+            )
+        images = networks.images(networks.generate_in_parts(z.flatten(0, 1)))
+        return cls(images.reshape(*z.shape[:2], *networks.shape), values, code=name).plot(ax=ax)
 
     def plot(self, *, ax=None):
         """Plot the grid.
@@ -182,10 +185,10 @@ class TraversalDisplay:
 def _along(prior: Any, start: Tensor, code: Any, values: Any) -> tuple[Tensor, np.ndarray, str]:
     """z (n_rows, n_columns, dim) along a code or a direction, the values, and what they are of."""
     if code is not None and np.ndim(code) == 1:
-        direction = _point("code", code, prior.dim)
+        (direction,) = _point("code", code, prior.dim)
         values = _numbers(values, np.linspace(-1, 1, N_VALUES))
-        steps = torch.from_numpy(values.astype(np.float32))[:, None] * direction
-        return start[:, None] + steps, values, "multiple of the direction"
+        z = move_codes(start, direction, values).reshape(len(start), len(values), prior.dim)
+        return torch.from_numpy(z), values, "multiple of the direction"
 
     owners = [name.partition("_")[0] for name in prior.names()]
     name = _code_name(owners, prior.latent_dim, code)
@@ -224,23 +227,20 @@ def _code_name(owners: list[str], latent_dim: int, code: Any) -> str:
     return name
 
 
-def _ends(
-    networks: FittedNetworks, between: Any, n_rows: int, random_state: Any
-) -> tuple[Tensor, Tensor]:
-    """Both ends of the walks, each (n_rows, dim)."""
+def _ends(networks: FittedNetworks, between: Any, n_rows: int, random_state: Any) -> Tensor:
+    """Both ends of every walk, (n_rows, 2, dim)."""
     if isinstance(between, str):
         check_choice("between", between, ("draws",))
         rng = check_random_state(random_state)
-        first, last = (networks.draw(n_rows, rng).cpu() for _ in range(2))
-        return first, last
+        return torch.stack([networks.draw(n_rows, rng).cpu() for _ in range(2)], dim=1)
     if not hasattr(between, "__len__") or len(between) != 2:
         raise ValueError(f"between={between!r} must be a pair of z, 'draws' or None.")
-    first, last = (_point("between", end, networks.prior.dim) for end in between)
+    first, last = (_point("between", end, networks.code_dim) for end in between)
     if len(first) != len(last):
         raise ValueError(
             f"between has {len(first)} first and {len(last)} last ends: give as many of both."
         )
-    return first, last
+    return torch.stack([first, last], dim=1)
 
 
 def _point(name: str, z: Any, dim: int) -> Tensor:
@@ -262,30 +262,6 @@ def _numbers(values: Any, default: np.ndarray, **allowed: Any) -> np.ndarray:
     for value in values.tolist():
         check_number("values", value, **allowed)
     return values
-
-
-def _walk(first: Tensor, last: Tensor, shares: np.ndarray, path: str) -> Tensor:
-    """z (n_rows, n_shares, dim) on the way from first to last, both (n_rows, dim)."""
-    t = torch.from_numpy(shares.astype(np.float32))[:, None]
-    a, b = first[:, None], last[:, None]
-    if path == "linear":
-        return a + t * (b - a)
-    length_a, length_b = (end.norm(dim=2, keepdim=True) for end in (a, b))
-    u, v = a / length_a.clamp_min(1e-12), b / length_b.clamp_min(1e-12)
-    angle = (u * v).sum(2, keepdim=True).clamp(-1, 1).acos()
-    sine = angle.sin()
-    unit = (((1 - t) * angle).sin() * u + (t * angle).sin() * v) / sine
-    great = unit * (length_a + t * (length_b - length_a))
-    # No great circle is determined by ends in one direction, in opposite ones, or without any.
-    line = (sine.abs() < 1e-4) | (length_a == 0) | (length_b == 0)
-    return torch.where(line, a + t * (b - a), great)
-
-
-@torch.no_grad()
-def _generated(networks: FittedNetworks, z: Tensor) -> np.ndarray:
-    """G's images of z, part by part."""
-    parts = [networks.generate(part.to(networks.device)).float().cpu() for part in z.split(512)]
-    return networks.images(torch.cat(parts))
 
 
 def _short(value: Any) -> str:
