@@ -1,4 +1,4 @@
-"""Plots of a fitted estimator: its training curves, and images that it generates."""
+"""Displays of fitted estimators and of probes, and what the filters of a network respond to."""
 
 from .activity import ActivityRecord, FilterActivity, oscillating_filters
 from .activity_display import FilterActivityDisplay
