@@ -121,8 +121,9 @@ def test_features_of_a_gan(rows, y):
     before = state_of(gan)
     display = FeatureMapDisplay.from_estimator(gan, images, y, random_state=0)
     check_same_state(before, state_of(gan))
-    expected = PCA(2).fit_transform(gan.transform(images))
-    np.testing.assert_allclose(np.abs(offsets(display)), np.abs(expected), rtol=1e-2, atol=1e-3)
+    # Of so many features the components are approximated, from random directions.
+    expected = PCA(2, random_state=0).fit_transform(gan.transform(images))
+    np.testing.assert_allclose(offsets(display), expected, rtol=1e-5, atol=1e-5)
 
 
 # ---------------------------------------------------------------- colours
