@@ -120,6 +120,25 @@ def test_a_few_copies_are_noticed(images):
     assert 0.09 < found.close_share < 0.13
 
 
+def test_noisy_copies_are_noticed_where_samples_are_close_anyway():
+    """Half of all samples lie so close together that copies of the others are not nearer."""
+    rng = np.random.default_rng(0)
+    scale = np.where(np.arange(1000) < 500, 0.01, 10)[:, None]
+    train, held_out, new = (scale * rng.normal(size=(1000, 6)) for _ in range(3))
+    copies = train[500:600] + 0.1 * rng.normal(size=(100, 6))
+    found = memorisation_check(np.concatenate([new, copies]), train, held_out)
+    assert found.close_share == pytest.approx(100 / 1100, abs=0.02)
+    assert memorisation_check(new, train, held_out).close_share < 0.03
+
+
+def test_copies_among_training_samples_do_no_harm(images):
+    train, held_out, new = images
+    twice = np.concatenate([train, train[:100]])
+    found = memorisation_check(np.concatenate([new, train[:40]]), twice, held_out)
+    assert np.isfinite(found.close_share)
+    assert 0.09 < found.close_share < 0.13
+
+
 def test_samples_unlike_real_ones_are_farther(images):
     train, held_out, _ = images
     noise = np.random.default_rng(0).integers(0, 255, (100, 8, 8)).astype(np.uint8)
