@@ -37,6 +37,7 @@ def main():
     parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("--dataset", choices=list(common.READERS), default="mnist")
     parser.add_argument("--images", type=int, help="only the first so many training images")
+    parser.add_argument("--steps", type=int, default=1000, help="of training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
     if options.what == "table":
@@ -50,6 +51,7 @@ def run(options):
     for seed in options.seeds:
         said = f"python examples/papers/near_duplicates.py run --dataset {options.dataset}"
         said += f" --images {options.images}" if options.images else ""
+        said += f" --steps {options.steps}" if options.steps != 1000 else ""
         stem = f"near_duplicates_{options.dataset}_images{len(X)}_seed{seed}"
         path = options.results / f"{stem}.json"
         if common.there_already(path, f"{said} --seeds {seed}"):
@@ -62,8 +64,9 @@ def run(options):
         for name, (radius, tolerance) in SETTINGS.items():
             started = time.process_time()
             found = find_near_duplicates(
-                together, radius=radius, tolerance=tolerance, random_state=seed
-            )
+                together, radius=radius, tolerance=tolerance, n_steps=options.steps,
+                random_state=seed,
+            )  # fmt: skip
             labels = found.labels[: len(X)]
             report[name] = {
                 "recall": recall(found.labels, len(X), originals),
@@ -80,7 +83,8 @@ def run(options):
 def planted(X, seed):
     """Indices of the originals, and their altered copies, by alteration."""
     rng = np.random.default_rng(seed)
-    drawn = rng.permutation(len(X))[: len(ALTERATIONS) * N_COPIES].reshape(len(ALTERATIONS), -1)
+    n = min(N_COPIES, len(X) // len(ALTERATIONS))
+    drawn = rng.permutation(len(X))[: len(ALTERATIONS) * n].reshape(len(ALTERATIONS), n)
     originals = dict(zip(ALTERATIONS, drawn, strict=True))
     return originals, {k: ALTERATIONS[k](X[i], rng) for k, i in originals.items()}
 

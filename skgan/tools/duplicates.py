@@ -112,7 +112,8 @@ def find_near_duplicates(
         Where a 4-D X, or a flattened image, has its channels. "auto" tells from the shape of a 4-D
         X where that is unambiguous, and takes flattened images as channels first.
     random_state : None, int or RandomState, default=None
-        Seed of the training. With an int, results are the same in every call.
+        Seed of the training. With an int, results are the same in every call with the same number
+        of threads.
 
     Returns
     -------
