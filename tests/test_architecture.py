@@ -53,7 +53,7 @@ OUTER = {"evaluation", "inspection", "semi_supervised", "tools", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}
 PUBLIC |= {"skgan.datasets", "skgan.callbacks", "skgan.semi_supervised"}
 # Tools that are fitted on samples read X as the estimators do.
-READERS = {"tools": {"skgan.data"}}
+READERS = {"tools": {"skgan.data", "skgan.nn"}}
 
 HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas"}  # imported where they are used
 PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the engine's work

@@ -12,9 +12,11 @@ from .latent import (
 from .neighbours import MemorisationCheck, memorisation_check, nearest_real
 from .nullspace import NullSpaceProjector
 from .patches import RandomPatchFeatures
+from .projection import GANProjector
 from .scattering import ScatteringFeatures as ScatteringFeatures  # needs kymatio: not public
 
 __all__ = [
+    "GANProjector",
     "MemorisationCheck",
     "NearDuplicates",
     "NullSpaceProjector",

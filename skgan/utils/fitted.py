@@ -72,13 +72,22 @@ class FittedNetworks:
 
     def samples(self, X: Any) -> Tensor:
         """The samples of X, checked as `transform` checks them."""
-        return self.encoded(self.estimator._validate(X, reset=False))
+        return self.encoded(self.checked(X))
+
+    def checked(self, X: Any) -> Any:
+        """X as an array or LazyImages, checked as `transform` checks it."""
+        return self.estimator._validate(X, reset=False)
 
     def encoded(self, X: Any) -> Tensor:
         """The samples of an X that was checked already, such as the X that callbacks are given."""
         rows = [slice(i, i + N_AT_A_TIME) for i in range(0, len(X), N_AT_A_TIME)]
         parts = [self.estimator._format.encode(np.asarray(X[r])) for r in rows]
         return torch.cat(parts).to(self.device)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one sample of X."""
+        return self.estimator._format.row_shape
 
     def like_X(self, x: Tensor) -> np.ndarray:  # noqa: N802
         """Samples in the layout, value range and (for uint8) type of the X of `fit`."""
