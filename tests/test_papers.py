@@ -23,6 +23,7 @@ SCRIPTS = {
     "disentangled_digits": "run --epochs 1 --seeds 0 --methods raw weight0 weight.1",
     "dann_mnist": "run --epochs 1 --seeds 0 --images 300 --methods rotated_paper_source "
     "rotated_paper_dann rotated_paper_target rotated_bn_alternating",
+    "projection": "run --dataset mnist --epochs 1 --only test --seeds 0",
     "near_duplicates": "run --seeds 0 --images 350 --steps 20",
     "mgan_transfer": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 4",
 }
