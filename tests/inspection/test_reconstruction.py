@@ -11,8 +11,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from torch.utils.data import TensorDataset
 
-from skgan import AutoencoderFeatures, BiGANEncoder, DCGANSpec, LazyImages
+from skgan import (
+    AutoencoderFeatures,
+    BiGANEncoder,
+    DCGANDiscriminatorFeatures,
+    DCGANSpec,
+    LazyImages,
+)
 from skgan.inspection import ReconstructionDisplay
+from skgan.tools import GANProjector
 from tests.inspection.drawn import check_image_is_seen, check_same_state, state_of, texts
 
 pytestmark = pytest.mark.usefixtures("plt")
@@ -203,6 +210,19 @@ def test_a_tool_on_an_estimator_has_its_format(bigan, images):
     display = ReconstructionDisplay.from_estimator(Projector().fit(), X)
     np.testing.assert_allclose(display.originals[:, 0], X, atol=1e-6)
     np.testing.assert_allclose(display.reconstructions, display.originals)
+
+
+def test_a_fitted_projector(images):
+    gan = DCGANDiscriminatorFeatures(
+        generator=DCGANSpec(4), discriminator=DCGANSpec(4), n_epochs=0, random_state=0
+    ).fit(images)
+    projector = GANProjector(
+        FrozenEstimator(gan), method="optimization", n_steps=3, random_state=0
+    ).fit(images)  # fmt: skip
+    display = ReconstructionDisplay.from_estimator(projector, images, n_samples=4)
+    np.testing.assert_allclose(display.originals[:, 0], images[:4], atol=1e-6)
+    expected = projector.reconstruct(images[:4])
+    np.testing.assert_allclose(display.reconstructions[:, 0], expected, atol=1e-6)
 
 
 def test_a_frozen_estimator_is_left_as_it_was(bigan, images):
