@@ -52,7 +52,7 @@ EXCEPTIONS = {
 OUTER = {"evaluation", "inspection", "semi_supervised", "tools", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}
 PUBLIC |= {"skgan.datasets", "skgan.callbacks", "skgan.semi_supervised"}
-# Tools that are fitted on samples read X as the estimators do.
+# Tools that are fitted on samples read X as the estimators do, and may build networks.
 READERS = {"tools": {"skgan.data", "skgan.nn"}}
 
 HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas"}  # imported where they are used
