@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_array, check_random_state, get_tags
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_feature_names_in,
@@ -36,6 +36,7 @@ from ..utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from ..utils.fitted import FittedNetworks
 from ..utils.parameters import parameter, parameters
 from .editing import Editing
+from .generation import generate
 from .inversion import Codes, Difference, reporting, trained_encoder
 
 METHODS = ("hybrid", "optimization", "encoder")
@@ -208,15 +209,8 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
         ndarray of shape (n, ...)
             In the layout, value range and (for uint8) type of the X of `fit`.
         """
-        networks = self._networks()
-        X = X.numpy(force=True) if isinstance(X, Tensor) else X
-        z = torch.from_numpy(check_array(X, dtype=np.float32, copy=True))
-        if z.shape[1] != networks.code_dim:
-            raise ValueError(
-                f"X of shape {tuple(z.shape)} holds no codes: (n, {networks.code_dim}) is "
-                "expected, as transform returns them."
-            )
-        return networks.like_X(networks.generate_in_parts(z))
+        check_is_fitted(self, "gan_")
+        return generate(self.gan_, X)
 
     @completed_by(X_AS_IN_FIT)
     def reconstruct(self, X):
@@ -228,8 +222,7 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
             In the layout, value range and (for uint8) type of the X of `fit`.
         """
         z, _ = self._project(X)
-        networks = self._networks()
-        return networks.like_X(networks.generate_in_parts(z))
+        return generate(self.gan_, z)
 
     @completed_by(A_SCORE_EACH)
     def score_samples(self, X):

@@ -32,15 +32,6 @@ def small(small):
     return functools.partial(small, image_shape=(8, 8))
 
 
-@pytest.fixture
-def plt(monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("Agg")
-    yield pyplot
-    pyplot.close("all")
-
-
 # ---------------------------------------------------------------- what is recorded
 
 

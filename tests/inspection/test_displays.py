@@ -23,6 +23,9 @@ HISTORY = [
 ]
 
 
+pytestmark = pytest.mark.usefixtures("plt")
+
+
 class StubGAN(BaseEstimator):
     """Has what the displays ask of a fitted estimator, and nothing else."""
 
@@ -35,15 +38,6 @@ class StubGAN(BaseEstimator):
 
     def sample_images(self, n_samples, random_state=None):
         return np.random.default_rng(random_state).random((n_samples, *self.shape), np.float32)
-
-
-@pytest.fixture(autouse=True)
-def plt(monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("Agg")
-    yield pyplot
-    pyplot.close("all")
 
 
 def test_history_draws_each_value_at_its_epoch():

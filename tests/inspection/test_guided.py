@@ -30,15 +30,6 @@ def small(small):
     return functools.partial(small, **IMAGES)
 
 
-@pytest.fixture
-def plt(monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    pyplot.switch_backend("Agg")
-    yield pyplot
-    pyplot.close("all")
-
-
 # ---------------------------------------------------------------- a network of two convolutions
 
 

@@ -307,7 +307,7 @@ def test_use_before_fit_and_methods_that_were_not_fitted(gan):
     assert p.encoder_ is None
     with pytest.raises(ValueError, match="method='hybrid' needs an encoder"):
         p.set_params(method="hybrid").transform(DIGITS)
-    with pytest.raises(ValueError, match=r"\(n, 8\) is expected"):
+    with pytest.raises(ValueError, match=r"codes of shape \(n, 8\)"):
         p.inverse_transform(np.zeros((2, 9)))
 
 
