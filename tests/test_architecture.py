@@ -55,7 +55,8 @@ PUBLIC |= {"skgan.datasets", "skgan.callbacks", "skgan.semi_supervised"}
 # Tools that are fitted on samples read X as the estimators do, and may build networks.
 READERS = {"tools": {"skgan.data", "skgan.nn"}}
 
-HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas"}  # imported where they are used
+# Imported where they are used.
+HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas", "bokeh", "tornado"}
 PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the engine's work
 GLOBAL_STATE = {"torch.manual_seed", "torch.random.manual_seed", "np.random.seed"}
 GLOBAL_STATE |= {"numpy.random.seed", "torch.set_num_threads", "torch.set_num_interop_threads"}

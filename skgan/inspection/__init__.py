@@ -3,6 +3,7 @@
 from .activity import ActivityRecord, FilterActivity, oscillating_filters
 from .activity_display import FilterActivityDisplay
 from .displays import HistoryDisplay, SampleDisplay
+from .editing_app import EditApp, edit_app
 from .embedding import FeatureMapDisplay
 from .filters import FilterResponseDisplay
 from .guided import GuidedBackpropDisplay, GuidedGradients, guided_backprop, untrained_copy
@@ -13,6 +14,7 @@ from .traversal import TraversalDisplay
 
 __all__ = [
     "ActivityRecord",
+    "EditApp",
     "FeatureMapDisplay",
     "FilterActivity",
     "FilterActivityDisplay",
@@ -26,6 +28,7 @@ __all__ = [
     "ReconstructionDisplay",
     "SampleDisplay",
     "TraversalDisplay",
+    "edit_app",
     "guided_backprop",
     "oscillating_filters",
     "untrained_copy",
