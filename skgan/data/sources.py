@@ -33,7 +33,8 @@ class LazyImages:
     ----------
     source : sequence of str or PathLike, Dataset, or array
         - Paths of image files, as a list, tuple, 1-D array or Series. Pixels are read as stored:
-          an orientation in the EXIF data is not applied, and transparency is dropped.
+          an orientation in the EXIF data is not applied, and transparency is dropped. Files of
+          more than 8 bits per value, and of several pages or frames, are refused.
         - A map-style `torch.utils.data.Dataset`. Its items are images, or tuples whose first
           element is one: a PIL image, an ndarray or a tensor. Items must not change from one
           access to the next, so random transforms are not allowed. A torchvision `ImageFolder`

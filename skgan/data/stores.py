@@ -14,6 +14,9 @@ from torch.utils.data import ConcatDataset, Subset, TensorDataset
 N_THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the GIL while it decodes
 FILES_PER_TASK = 8
 READ_BYTES = 2**28  # at most this much of an array is read at once
+TIFF_BITS = 258  # the tag BitsPerSample
+# Formats whose further "frames" are previews or layers: of phones' photographs, and Photoshop's.
+ONE_PICTURE = ("MPO", "PSD")
 
 
 class Store(Protocol):
@@ -120,7 +123,10 @@ class Items:
         if hasattr(image, "convert") and hasattr(image, "mode"):  # PIL, without importing it
             if self.mode is None:
                 self.mode = "L" if image.mode in ("1", "L") else "RGB"
-            return _pixels(image, self.size, self.mode)
+            try:
+                return _pixels(image, self.size, self.mode)
+            except Exception as error:  # Pillow's decoders raise many types
+                raise ValueError(f"{self._where(row)} could not be decoded ({error}).") from error
         if not isinstance(image, (np.ndarray, torch.Tensor)):
             raise TypeError(
                 f"{self._where(row)} is a {type(image).__name__}: items must be a PIL image, an "
@@ -245,6 +251,21 @@ def _decode(path: str, size, mode: str) -> np.ndarray:
         ) from error
 
 
+def _has_lost_bits(image: Any) -> bool:
+    """Whether Pillow decodes colours of more than 8 bits as 8; known of files not yet decoded."""
+    if max(np.atleast_1d(getattr(image, "tag_v2", {}).get(TIFF_BITS, 8))) > 8:
+        return True
+    for decoder, _, _, args in getattr(image, "tile", ()):
+        mode, *rest = args if isinstance(args, tuple) else (args,)
+        if decoder == "SGI16" or (decoder == "sgi_rle" and rest[-1] == 2):
+            return True
+        if decoder in ("ppm", "ppm_plain") and rest and rest[0] > 255:
+            return True
+        if isinstance(mode, str) and re.search(";16[BLNS]", mode):  # as in PNG's "RGB;16B"
+            return True
+    return False
+
+
 def _missing(path: str) -> FileNotFoundError:
     text = f"image file {path!r} does not exist: correct the path, or leave it out."
     return FileNotFoundError(text)
@@ -253,11 +274,17 @@ def _missing(path: str) -> FileNotFoundError:
 def _pixels(image: Any, size, mode: str) -> np.ndarray:
     from PIL import Image, ImageOps
 
-    if image.mode[0] in "IF":
-        # Pillow would clip most values, to white.
+    if image.mode[0] in "IF" or _has_lost_bits(image):
+        # Pillow would clip most values to white, or drop the lower bits.
         raise ValueError(
             f"its values, in Pillow's mode {image.mode!r}, have more than 8 bits: convert it to "
             "8 bits, or pass an array"
+        )
+    n_pages = 1 if image.format in ONE_PICTURE else getattr(image, "n_frames", 1)
+    if n_pages > 1:
+        raise ValueError(
+            f"it has {n_pages} pages or frames, of which one would be read: save each that is "
+            "wanted as a file of its own, or pass an array"
         )
     image = image.convert(mode)
     if size is not None:

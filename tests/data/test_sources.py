@@ -4,9 +4,11 @@ import copy
 import os
 import pickle
 import re
+import struct
 import threading
 import tracemalloc
 from pathlib import Path
+from zlib import compress, crc32
 
 import joblib
 import numpy as np
@@ -258,6 +260,76 @@ def test_a_bad_file_is_named(paths, tmp_path, kind, error, message, place):
     with pytest.raises(error, match=message):
         np.asarray(images)
     np.asarray(images[[5, 6]])  # others are as good as before
+
+
+def png_of_16_bits(values):
+    """A PNG file (bytes) of 16-bit values (h, w, c), which Pillow itself cannot write."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+    h, w, c = values.shape
+    head = struct.pack(">IIBBBBB", w, h, 16, {2: 4, 3: 2, 4: 6}[c], 0, 0, 0)
+    body = compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in values))
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def tiff_of_16_bits(values):
+    """An uncompressed TIFF file (bytes) of 16-bit RGB values (h, w, 3)."""
+    h, w, c = values.shape
+    data = values.astype("<u2").tobytes()
+    tags = [
+        (256, 4, 1, w), (257, 4, 1, h), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 14), (277, 3, 1, c), (278, 4, 1, h), (279, 4, 1, len(data)),
+    ]  # fmt: skip
+    packed = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = struct.pack("<2sHI3H", b"II", 42, 14 + len(data), 16, 16, 16)
+    return head + data + struct.pack("<H", len(tags)) + packed + bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["la.png", "rgb.png", "rgba.png", "rgb.tif", "rgb.ppm", "rgb.sgi"])
+def test_colours_of_16_bits_are_refused_by_name(paths, tmp_path, kind):
+    name, suffix = kind.split(".")
+    values = RNG.integers(0, 4096, (SIDE, SIDE + 2, {"la": 2, "rgb": 3, "rgba": 4}[name]))
+    if suffix == "png":
+        data = png_of_16_bits(values)
+    elif suffix == "tif":
+        data = tiff_of_16_bits(values)
+    elif suffix == "ppm":
+        data = b"P6 12 10 65535\n" + values.astype(">u2").tobytes()
+    else:
+        data = struct.pack(">hBBHHHH", 474, 0, 2, 3, SIDE + 2, SIDE, 3).ljust(512, b"\0")
+        data += values.transpose(2, 0, 1).astype(">u2").tobytes()
+    (file := tmp_path / kind).write_bytes(data)
+    assert np.asarray(Image.open(file)).dtype == np.uint8  # so Pillow says nothing of it
+    for mode in ("RGB", "L"):
+        images = LazyImages([*paths[:2], file, file], mode=mode)
+        with pytest.raises(ValueError, match=f"{kind}' could not be .*8 bits: convert it to 8"):
+            np.asarray(images)
+    opened = Pairs(lambda i: Image.open(file), range(2))
+    with pytest.raises(ValueError, match="item 0 of Pairs .*more than 8 bits"):
+        LazyImages(opened)
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif", "tif", "webp"])
+def test_files_of_several_pages_are_refused_by_name(tmp_path, suffix):
+    page, *others = (Image.fromarray(pixels) for pixels in PIXELS[:3])
+    page.save(one := tmp_path / f"one.{suffix}")
+    page.save(several := tmp_path / f"several.{suffix}", save_all=True, append_images=others)
+    assert LazyImages([one]).shape == (1, SIDE, SIDE + 2, 3)
+    for images in ([several], Pairs(lambda i: Image.open(several), range(2))):
+        with pytest.raises(ValueError, match="it has 3 pages or frames.*file of its own"):
+            LazyImages(images)
+    with pytest.raises(ValueError, match=rf"several\.{suffix}'"):
+        np.asarray(LazyImages([one, several]))
+
+
+def test_phones_photographs_are_one_picture(tmp_path):
+    photograph, preview = (Image.fromarray(np.full((9, 9, 3), v, np.uint8)) for v in (9, 200))
+    photograph.save(file := tmp_path / "a.mpo", save_all=True, append_images=[preview])
+    assert Image.open(file).n_frames == 2
+    assert np.asarray(LazyImages([file])).mean() < 20
 
 
 def test_a_bad_item_is_named(tmp_path):
