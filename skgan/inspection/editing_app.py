@@ -144,7 +144,8 @@ def edit_app(
         See `GANProjector.edit`; where their sliders begin. Realism plays no part where no
         discriminator judges samples.
     n_steps, n_starts : int, default=50 and 8
-        See `GANProjector.edit`: fewer are faster, and meet the painting less well.
+        See `GANProjector.edit`: fewer are faster, and meet the painting less well. On one core, an
+        edit by the default DCGAN takes 1 to 2 s for digits of 28x28, and 5 s for 64x64 in colour.
     n_frames : int, default=9
         Number of images on the way, at least 2.
     code : array-like of shape (d,), default=None

@@ -15,7 +15,7 @@ from ..utils.checks import check_choice, check_number
 from ..utils.fitted import FittedNetworks
 
 KINDS = ("paint", "keep", "erase")
-MAX_SIZE = 64  # pixels; a stroke is answered within about a second up to here
+MAX_SIZE = 64  # pixels; an edit takes some seconds on a CPU there, too long to follow beyond
 TINT = np.array([1.0, 0.45, 0.0])  # of pixels with a constraint
 TINT_SHARE = 0.35
 
@@ -207,7 +207,7 @@ def checked_networks(projector: Any) -> FittedNetworks:
     if max(h, w) > MAX_SIZE:
         raise ValueError(
             f"projector={projector!r} was fitted on images of {h}x{w} pixels: fit it on images of "
-            f"at most {MAX_SIZE}x{MAX_SIZE}, of which an edit takes about a second."
+            f"at most {MAX_SIZE}x{MAX_SIZE}."
         )
     if c not in (1, 3):
         raise ValueError(
