@@ -11,11 +11,13 @@ from .latent import (
 )
 from .neighbours import MemorisationCheck, memorisation_check, nearest_real
 from .nullspace import NullSpaceProjector
+from .outliers import GANOutlierDetector
 from .patches import RandomPatchFeatures
 from .projection import GANProjector
 from .scattering import ScatteringFeatures as ScatteringFeatures  # needs kymatio: not public
 
 __all__ = [
+    "GANOutlierDetector",
     "GANProjector",
     "MemorisationCheck",
     "NearDuplicates",
