@@ -24,6 +24,7 @@ SCRIPTS = {
     "dann_mnist": "run --epochs 1 --seeds 0 --images 300 --methods rotated_paper_source "
     "rotated_paper_dann rotated_paper_target rotated_bn_alternating",
     "projection": "run --dataset mnist --epochs 1 --only test --seeds 0",
+    "outliers_digits": "run --seeds 0 --digits 3",
     "near_duplicates": "run --seeds 0 --images 350 --steps 20",
     "mgan_transfer": "run --epochs 1 --width 4 --images 1100 --seeds 0 --removed 4",
 }
