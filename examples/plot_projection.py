@@ -31,7 +31,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=300, random_
 
 gan = DCGANDiscriminatorFeatures(
     image_shape=(8, 8), generator=DCGANSpec(32), discriminator=DCGANSpec(32), latent_dim=20,
-    n_epochs=40, lr=5e-4, random_state=0,
+    n_epochs=60, lr=5e-4, random_state=0,
 ).fit(X_train)  # fmt: skip
 projector = GANProjector(FrozenEstimator(gan), encoder=DCGANSpec(32), random_state=0)
 projector.fit(X_train)

@@ -134,7 +134,7 @@ class EditPage:
         self.save = Div(name="save", **wide)
         self.status = Div(name="status_text", styles={"font-size": "15px"}, **wide)
         closeness, realism = (
-            Slider(title=title, start=0, end=max(1, value), step=0.01, value=value, **wide)
+            Slider(title=title, start=0, end=max(3, value), step=0.05, value=value, **wide)
             for title, value in (
                 ("Closeness to the original", closeness_weight),
                 ("Realism", realism_weight),

@@ -165,7 +165,7 @@ class ImageEditor:
             )
         self.projection = self._shown(projector.inverse_transform(self.code[None]))[0]
 
-    def edit(self, target, mask, closeness_weight=0.1, realism_weight=0.1) -> Bunch:
+    def edit(self, target, mask, closeness_weight=1.0, realism_weight=0.1) -> Bunch:
         """The edit that meets a target (c, h, w) in [0, 1] where the mask (h, w) is.
 
         Returns

@@ -35,7 +35,7 @@ class Editing:
     tol: float
 
     def edit(
-        self, x, target, mask, *, closeness_weight=0.1, realism_weight=0.1, n_steps=100,
+        self, x, target, mask, *, closeness_weight=1.0, realism_weight=0.1, n_steps=100,
         n_starts=16, n_frames=9, code=None, random_state=0,
     ):  # fmt: skip
         """Change an image so that it meets a target where a mask is, and stays realistic.
@@ -51,7 +51,7 @@ class Editing:
             What the edited image is to look like where `mask` is not 0. Elsewhere it plays no part.
         mask : array-like of shape (h, w), or of the shape of a sample as networks see it
             Weights, at least 0, some of them above 0. For a table of shape (columns,).
-        closeness_weight : float, default=0.1
+        closeness_weight : float, default=1.0
             Weight of the mean squared distance to the image's code, relative to the prior's
             variance.
         realism_weight : float, default=0.1
