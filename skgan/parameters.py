@@ -35,10 +35,10 @@ class ImageParameters(Checked):
     data_format : {"auto", "channels_first", "channels_last"}
         Where a 4-D X, or a flattened image, has its channels. "auto" tells from the shape of a 4-D
         X where that is unambiguous, and takes flattened images as channels first.
-    value_range : "auto" or (low, high)
-        The values of X that become -1 and 1. "auto" takes (0, 255) for uint8. For other types it
-        takes the first of (0, 1), (-1, 1) and (0, 255) that contains X and whose upper half X
-        reaches; failing that, the smallest and the largest value of the X in `fit`.
+    value_range : "auto", (low, high), or a sequence of (low, high)
+        The values of X that become -1 and 1, for all channels or one pair for each. "auto" takes
+        (0, 255) for uint8, else the first of (0, 1), (-1, 1) and (0, 255) that holds X and whose
+        upper half X reaches, or X's extremes; `fit` warns if few values set or fill it.
 
     Attributes
     ----------

@@ -50,7 +50,7 @@ def check_use(estimator: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
 
 
 def check_nested(estimator: Any, params: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,12 @@ from torch import Tensor
 
 from ..utils.checks import check_choice, check_finite, check_number
 from ..utils.kinds import Kind, array, is_number, tuple_of
+from .ranges import Bounds, Layout, check_scale, chunks, resolve_range
 from .sources import LazyImages, read_ahead
 
 SMALLEST_SIDE = 8  # pixels
 USUAL_CHANNELS = (1, 3, 4)
-USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
-CHUNK_VALUES = 2**24  # values that are read at a time when a large array is scanned
-N_LOOKED_AT = 256  # lazy images that are decoded to check their range
+FAR = 16  # how many times its half width a range may be off 0 before float32 loses digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +32,8 @@ class DataFormat:
         Shape of an image; None if X is a table.
     channels_last : bool
         Whether channels are the last axis of X.
-    low, high : float
-        The values of X that become -1 and 1 (images only).
+    low, high : float, or tuple of float
+        The values of X that become -1 and 1, for all channels or one for each (images only).
     mean, scale : float64 ndarray or None
         Mean and standard deviation of each column (tables only).
     dtype : str
@@ -45,8 +43,8 @@ class DataFormat:
     row_shape: tuple[int, ...]
     image_shape: tuple[int, int, int] | None
     channels_last: bool = False
-    low: float = 0.0
-    high: float = 1.0
+    low: Bounds = 0.0
+    high: Bounds = 1.0
     mean: np.ndarray | None = None
     scale: np.ndarray | None = None
     dtype: str = "float32"
@@ -56,12 +54,31 @@ class DataFormat:
         """The shape of a sample as the networks receive it: (c, h, w) or (columns,)."""
         return self.row_shape if self.image_shape is None else self.image_shape
 
+    @property
+    def value_range(self) -> Any:
+        """The range of images, as the parameter of that name takes it."""
+        if isinstance(self.low, tuple) and isinstance(self.high, tuple):
+            return tuple(zip(self.low, self.high, strict=True))
+        return self.low, self.high
+
+    @property
+    def is_far(self) -> bool:
+        """Whether images are so far from 0 that float32 would lose digits of their differences."""
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        return bool(np.any(np.abs(low + high) > FAR * (high - low)))
+
     def tensor(self, rows: np.ndarray) -> Tensor:
-        """Samples of X, not scaled: float32 (n, c, h, w), or float64 (n, columns)."""
+        """Samples of X, not scaled: float32 (n, c, h, w), or float64 (n, columns).
+
+        Images far from 0 are float64, too.
+        """
         if self.image_shape is None:
             return torch.from_numpy(rows.astype(np.float64))
-        x = torch.from_numpy(rows.astype(np.uint8 if rows.dtype == np.uint8 else np.float32))
-        x = x.float()
+        if self.is_far:
+            x = torch.from_numpy(rows.astype(np.float64))
+        else:
+            x = torch.from_numpy(rows.astype(np.uint8 if rows.dtype == np.uint8 else np.float32))
+            x = x.float()
         c, h, w = self.image_shape
         if self.channels_last:
             return x.reshape(-1, h, w, c).permute(0, 3, 1, 2).contiguous()
@@ -71,8 +88,15 @@ class DataFormat:
         """(shift, scale): the networks receive (x - shift) / scale."""
         if self.mean is not None and self.scale is not None:
             return torch.tensor(self.mean), torch.tensor(self.scale)  # copies
-        half = (self.high - self.low) / 2
-        return torch.tensor(self.low + half), torch.tensor(half)
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        half = (high - low) / 2
+        if isinstance(self.low, tuple) or self.is_far:  # with axes, float64 stays float64
+            dtype = torch.float64 if self.is_far else torch.float32
+            shift, scale = (
+                torch.tensor(v, dtype=dtype).reshape(-1, 1, 1) for v in (low + half, half)
+            )
+            return shift, scale
+        return torch.tensor(float(low + half)), torch.tensor(float(half))
 
     def encode(self, rows: np.ndarray) -> Tensor:
         """Samples of X as the networks receive them: images in [-1, 1], standardised columns."""
@@ -82,15 +106,15 @@ class DataFormat:
     def decode(self, x: Tensor) -> np.ndarray:
         """The networks' output, converted to the layout and range that X had in fit.
 
-        The dtype is uint8 if that of X was. Otherwise it is float32, or for tables float64 if
-        float32 could not represent the numbers of X.
+        The dtype is uint8 if that of X was. Otherwise it is float32, or for tables, and images far
+        from 0, float64 if float32 could not represent the numbers of X.
         """
         shift, scale = self.scaling()
         x = x.detach().cpu() * scale + shift
         if self.channels_last:
             x = x.permute(0, 2, 3, 1)
         rows = x.reshape(-1, *self.row_shape).numpy()
-        if self.image_shape is None:
+        if self.image_shape is None or self.is_far:
             rows = rows.astype(np.result_type(self.dtype, np.float32))
         if self.dtype == "uint8":
             return np.clip(np.rint(rows), 0, 255).astype(np.uint8)
@@ -107,23 +131,9 @@ class DataFormat:
     def check(self, X: Any) -> None:
         """Raise if the shape, and warn if the range, of X differs from the X of fit."""
         self.check_shape(X)
-        bytes_as_usual = X.dtype == np.uint8 and (self.low, self.high) == (0, 255)
-        if self.image_shape is None or bytes_as_usual:
-            return
-        # Decoding all lazy images only for this check would be too slow.
-        low, high = _extremes(X[:N_LOOKED_AT] if isinstance(X, LazyImages) else X)
-        span = self.high - self.low
-        beyond = low < self.low - span / 2 or high > self.high + span / 2
-        # Fitted on 0..255 and given 0..1: within the range, but every image is black.
-        shrunk = 0 < high <= span / 200 and low >= 0 and X.dtype.kind == "f"
-        if beyond or shrunk:
-            warnings.warn(
-                f"X lies in [{low:g}, {high:g}], which is far from value_range="
-                f"({self.low:g}, {self.high:g}), which was set or learnt in fit: scale X as it was "
-                "then, or the features are meaningless.",
-                UserWarning,
-                stacklevel=4,
-            )
+        if self.image_shape is not None:
+            layout = Layout(self.image_shape, bool(self.channels_last))
+            check_scale(X, layout, self.low, self.high, self.dtype)
 
 
 _DTYPE = Kind("a type of numbers", lambda v: type(v) is str and np.dtype(v).kind in "biuf")
@@ -135,9 +145,7 @@ def _is_sound(form: Any) -> bool:
         return False
     tuple_of(1, 2, 3).check("_format.row_shape", form.row_shape)
     _DTYPE.check("_format.dtype", form.dtype)
-    good = is_number(form.low) and is_number(form.high)
-    good = good and -math.inf < form.low < form.high < math.inf
-    good = good and isinstance(form.channels_last, (bool, np.bool_))
+    good = isinstance(form.channels_last, (bool, np.bool_)) and _are_bounds(form)
     mean: Any = form.mean
     scale: Any = form.scale
     if form.image_shape is not None:
@@ -148,6 +156,18 @@ def _is_sound(form: Any) -> bool:
         array("f").check(f"_format.{name}", moments)
         good = good and moments.shape == form.row_shape and moments.dtype == np.float64
     return good and bool(np.isfinite(mean).all() and np.all(scale > 0))
+
+
+def _are_bounds(form: DataFormat) -> bool:
+    """Whether `low` and `high` are two numbers, or as many of each as there are channels."""
+    pairs: tuple[Any, ...] = ((form.low, form.high),)
+    if type(form.low) is type(form.high) is tuple:
+        shape: Any = form.image_shape
+        if type(shape) is not tuple or {len(form.low), len(form.high)} != {shape[0]}:
+            return False
+        pairs = form.value_range
+    numbers = all(is_number(bound) for pair in pairs for bound in pair)
+    return numbers and all(-math.inf < low < high < math.inf for low, high in pairs)
 
 
 FORMAT = Kind("a DataFormat whose fields go together", _is_sound)
@@ -195,7 +215,7 @@ class ArraySource:
             found = self.X.fingerprint()
         else:
             digest = hashlib.sha256(f"{self.X.shape} {self.X.dtype}".encode())
-            for chunk in _chunks(self.X):
+            for chunk in chunks(self.X):
                 digest.update(chunk.tobytes())
             found = digest.hexdigest()[:16]
         for name in ("labels", "domains"):
@@ -237,7 +257,7 @@ def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> D
     image_shape : None, (h, w) or (c, h, w)
         Required for images in 2-D X; with None, 2-D X is a table.
     data_format : {"auto", "channels_first", "channels_last"}
-    value_range : "auto" or (low, high)
+    value_range : "auto", (low, high), or a sequence of (low, high), one a channel
 
     Raises
     ------
@@ -279,7 +299,7 @@ def learn_format(X: np.ndarray, image_shape, data_format: str, value_range) -> D
             f"{SMALLEST_SIDE}: enlarge or pad them, or leave image_shape out to treat X as a "
             "table."
         )
-    low, high = _resolve_range(X, value_range)
+    low, high = resolve_range(X, Layout(found, channels_last), value_range)
     return DataFormat(row_shape, found, channels_last, low, high, dtype=str(X.dtype))
 
 
@@ -308,43 +328,10 @@ def _is_channels_last(row_shape: tuple[int, ...], data_format: str) -> bool:
     return last
 
 
-def _resolve_range(X: np.ndarray, value_range) -> tuple[float, float]:
-    if not (isinstance(value_range, str) and value_range == "auto"):
-        if not isinstance(value_range, (tuple, list)) or len(value_range) != 2:
-            raise ValueError(f"value_range={value_range!r} must be 'auto' or (low, high).")
-        for bound in value_range:
-            check_number("value_range", bound)
-        low, high = map(float, value_range)
-        if low >= high:
-            raise ValueError(f"value_range={value_range!r} must have low < high.")
-        return low, high
-    if X.dtype == np.uint8:
-        return 0.0, 255.0
-    low, high = _extremes(X)
-    if not math.isfinite(low + high):
-        raise ValueError("X contains NaN or infinity: leave out or repair these images.")
-    for usual_low, usual_high in USUAL_RANGES:
-        inside = usual_low <= low and high <= usual_high
-        # Without these conditions, 0..16 would be mistaken for 0..255, and 0..0.4 for -1..1.
-        if inside and high > (usual_low + usual_high) / 2 and (low < 0 or usual_low == 0):
-            return usual_low, usual_high
-    return (low, high) if high > low else (low, low + 1.0)
-
-
-def _chunks(X: np.ndarray):
-    step = max(1, CHUNK_VALUES // max(1, math.prod(X.shape[1:])))
-    return (np.asarray(X[i : i + step]) for i in range(0, len(X), step))
-
-
-def _extremes(X: np.ndarray) -> tuple[float, float]:
-    lows, highs = zip(*((c.min(), c.max()) for c in _chunks(X)), strict=True)
-    return float(min(lows)), float(max(highs))
-
-
 def _column_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation per column; constant columns get scale 1."""
-    mean = sum(c.sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
-    square = sum(np.square(c - mean).sum(0, dtype=np.float64) for c in _chunks(X)) / len(X)
+    mean = sum(c.sum(0, dtype=np.float64) for c in chunks(X)) / len(X)
+    square = sum(np.square(c - mean).sum(0, dtype=np.float64) for c in chunks(X)) / len(X)
     scale = np.sqrt(square)
     scale[scale <= 1e-12 * np.abs(mean)] = 1.0  # within rounding error of the mean
     return mean, scale

@@ -212,7 +212,7 @@ class FittedNetworks:
         if not isinstance(e.random_state, int | np.integer):
             changed["random_state"] = e._seed
         if len(self.shape) == 3:  # X may be some of the training samples, of a smaller range
-            changed["value_range"] = (e._format.low, e._format.high)
+            changed["value_range"] = e._format.value_range
         given |= {name: value for name, value in changed.items() if name in given}
         # Not a clone of the estimator, which would have its callbacks.
         return type(e)(**clone(given, safe=False)).fit(X, y)
