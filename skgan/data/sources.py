@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import numbers
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +12,16 @@ import numpy as np
 from torch.utils.data import Dataset, IterableDataset
 
 from ..utils.checks import check_choice, check_number
-from .stores import Files, Items, Store, StoredRows, refuse_settings
+from .containers import (
+    LAZY_PACKAGES,
+    packages_of,
+    paths_in,
+    pictures_in,
+    refuse_no_container,
+)
+from .stores import Files, Items, Pictures, Store, StoredRows, refuse_settings
 
 MODES = ("RGB", "L")
-LAZY_PACKAGES = {"zarr", "h5py", "dask"}
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -32,9 +37,11 @@ class LazyImages:
     Parameters
     ----------
     source : sequence of str or PathLike, Dataset, or array
-        - Paths of image files, as a list, tuple, 1-D array or Series. Pixels are read as stored:
+        - Paths of image files, as a list, tuple, array, Series or frame of one column. Pixels are
+          read as stored:
           an orientation in the EXIF data is not applied, and transparency is dropped. Files of
           more than 8 bits per value, and of several pages or frames, are refused.
+        - Images of Pillow, in the same containers.
         - A map-style `torch.utils.data.Dataset`. Its items are images, or tuples whose first
           element is one: a PIL image, an ndarray or a tensor. Items must not change from one
           access to the next, so random transforms are not allowed. A torchvision `ImageFolder`
@@ -47,7 +54,7 @@ class LazyImages:
         must have the size of the first one.
     mode : {"RGB", "L"} or None, default=None
         Convert files and PIL images to colour ("RGB") or grey ("L"). None means "RGB" for files,
-        and "L" for a Dataset whose first item is a grey PIL image.
+        and "L" where the first PIL image is grey; a later one in colour is an error then.
 
     Attributes
     ----------
@@ -106,21 +113,23 @@ class LazyImages:
         Returns
         -------
         LazyImages or X
-            `LazyImages` for a list, tuple, 1-D array or Series of paths only, for a PyTorch
-            Dataset, and for Zarr, HDF5 and dask arrays with two or more axes.
+            `LazyImages` for paths or images of Pillow in a list, tuple, array, Series or frame of
+            one column, for a PyTorch Dataset, and for Zarr, HDF5 and dask arrays with two or more
+            axes.
 
         Raises
         ------
         FileNotFoundError, TypeError, ValueError
             As in `LazyImages`.
         """
-        _refuse_one_path("X", X)
+        refuse_no_container("X", X)
         if isinstance(X, Dataset):
-            return X if hasattr(X, "shape") or hasattr(X, "__array__") else cls(X)
-        packages = {c.__module__.split(".")[0] for c in type(X).__mro__}
-        if packages & LAZY_PACKAGES and _is_array(X) and len(X.shape) > 1:
+            # Datasets often keep the size of their images in an attribute `shape`.
+            return X if hasattr(X, "__array__") or _is_array_of_samples(X) else cls(X)
+        if packages_of(X) & LAZY_PACKAGES and _is_array(X) and len(X.shape) > 1:
             return cls(X)
-        return X if _as_paths(X) is None else cls(X)
+        decoded = paths_in("X", X) is None and pictures_in(X) is None
+        return X if decoded else cls(X)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -232,21 +241,14 @@ def read_ahead(rows: Iterable[Key], read: Callable[[Key], Value]) -> Iterator[Va
             yield pending.result()
 
 
-def _refuse_one_path(name: str, value: Any) -> None:
-    if isinstance(value, (str, os.PathLike)):
-        raise TypeError(
-            f"{name}={value!r} is one path: pass a list of image files, for example "
-            "sorted(Path(folder).rglob('*.png')), or torchvision's ImageFolder(folder)."
-        )
-
-
 def _make_store(source: Any, size, mode: str | None) -> Store:
-    _refuse_one_path("source", source)
+    refuse_no_container("source", source)
     if hasattr(source, "__len__") and not isinstance(source, IterableDataset) and not len(source):
         raise ValueError("source is empty: pass at least one image.")
-    paths = _as_paths(source)
-    if paths is not None:
+    if (paths := paths_in("source", source)) is not None:
         return Files(paths, size, mode or "RGB")
+    if (pictures := pictures_in(source)) is not None:
+        return Pictures(pictures, size, mode)
     if _is_plain_folder(source):
         return Files([path for path, _ in source.samples], size, mode or "RGB", source)
     if isinstance(source, Dataset) and hasattr(source, "__len__"):
@@ -255,22 +257,10 @@ def _make_store(source: Any, size, mode: str | None) -> Store:
         refuse_settings(size, mode, "an array")
         return StoredRows(source)
     raise TypeError(
-        f"source is a {type(source).__name__}: pass a sequence of paths (all str or PathLike), a "
-        "map-style torch Dataset with a length, or an array with shape, dtype and two or more "
-        "axes. An IterableDataset cannot be indexed: collect its items in an array."
+        f"source is a {type(source).__name__}: pass a sequence of paths (all str or PathLike) or "
+        "of PIL images, a map-style torch Dataset with a length, or an array with shape, dtype and "
+        "two or more axes. An IterableDataset cannot be indexed: collect its items in an array."
     )
-
-
-def _as_paths(X: Any) -> list[str] | None:
-    """The paths as str if X is a sequence of paths only, otherwise None."""
-    if isinstance(X, np.ndarray) or hasattr(X, "to_numpy"):  # ndarray; Series of pandas, polars
-        numeric = getattr(getattr(X, "dtype", None), "kind", "O") in "biufcmMVS"
-        X = None if numeric or len(getattr(X, "shape", ())) != 1 else np.asarray(X).tolist()
-    if not isinstance(X, (list, tuple)) or not X:
-        return None
-    if not all(isinstance(path, (str, os.PathLike)) for path in X):
-        return None
-    return [os.fspath(path) for path in X]
 
 
 def _is_array(X: Any) -> bool:
@@ -278,6 +268,10 @@ def _is_array(X: Any) -> bool:
         return False
     # A length that dask does not know yet is nan.
     return all(isinstance(side, numbers.Integral) for side in X.shape)
+
+
+def _is_array_of_samples(X: Any) -> bool:
+    return _is_array(X) and len(X.shape) > 1 and X.shape[0] == len(X)
 
 
 def _is_plain_folder(X: Any) -> bool:

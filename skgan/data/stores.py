@@ -15,6 +15,7 @@ N_THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the GIL while it deco
 FILES_PER_TASK = 8
 READ_BYTES = 2**28  # at most this much of an array is read at once
 TIFF_BITS = 258  # the tag BitsPerSample
+GREY, GREY_OR_TRANSPARENT = ("1", "L"), ("1", "L", "LA", "La")  # Pillow's modes
 # Formats whose further "frames" are previews or layers: of phones' photographs, and Photoshop's.
 ONE_PICTURE = ("MPO", "PSD")
 
@@ -86,7 +87,8 @@ class Items:
     """Items of a Dataset, read in one thread, as user code need not be thread-safe."""
 
     def __init__(self, dataset: Any, size, mode: str | None):
-        self.dataset, self.size, self.mode = dataset, size, mode
+        self.dataset, self.size = dataset, size
+        self.given, self.mode = mode, mode  # what PIL images are converted to
         self.name = type(dataset).__name__
         first = self._image(0)
         if not (1 <= first.ndim <= 3 and first.dtype.kind in "buif"):
@@ -121,10 +123,9 @@ class Items:
             raise ValueError(f"{self._where(row)} could not be read: {error}") from error
         image = item[0] if isinstance(item, (tuple, list)) and item else item
         if hasattr(image, "convert") and hasattr(image, "mode"):  # PIL, without importing it
-            if self.mode is None:
-                self.mode = "L" if image.mode in ("1", "L") else "RGB"
+            mode = self._mode_for(row, image)
             try:
-                return _pixels(image, self.size, self.mode)
+                return _pixels(image, self.size, mode)
             except Exception as error:  # Pillow's decoders raise many types
                 raise ValueError(f"{self._where(row)} could not be decoded ({error}).") from error
         if not isinstance(image, (np.ndarray, torch.Tensor)):
@@ -132,8 +133,18 @@ class Items:
                 f"{self._where(row)} is a {type(image).__name__}: items must be a PIL image, an "
                 "ndarray or a tensor, or a tuple whose first element is one."
             )
-        refuse_settings(self.size, self.mode, "a Dataset of arrays or tensors")
+        refuse_settings(self.size, self.given, "a Dataset of arrays or tensors")
         return np.asarray(image.detach().cpu() if isinstance(image, torch.Tensor) else image)
+
+    def _mode_for(self, row: int, image: Any) -> str:
+        if self.mode is None:
+            self.mode = "L" if image.mode in GREY else "RGB"
+        if self.given is None and self.mode == "L" and image.mode not in GREY_OR_TRANSPARENT:
+            raise ValueError(
+                f"{self._where(row)} has Pillow's mode {image.mode!r}, but the first one is grey: "
+                "choose one for all, as in LazyImages(..., mode='RGB') or mode='L'."
+            )
+        return self.mode
 
     def _where(self, row: int) -> str:
         samples = getattr(self.dataset, "samples", None)  # as in torchvision's ImageFolder
@@ -150,6 +161,32 @@ class Items:
         yield rows.tobytes()
         if len(rows):
             yield self.read(rows[[0, len(rows) // 2, -1]]).tobytes()
+
+
+class Pictures(Items):
+    """Images of Pillow in a list, which are compared before any is used."""
+
+    def __init__(self, pictures: list[Any], size, mode: str | None):
+        super().__init__(pictures, size, mode)
+        for row, image in enumerate(pictures):
+            if not hasattr(image, "convert"):
+                what = type(image).__name__
+                raise TypeError(f"{self._where(row)} is a {what}, but others are PIL images.")
+            self._mode_for(row, image)
+            if size is None and image.size != pictures[0].size:
+                (w, h), (w0, h0) = image.size, pictures[0].size
+                raise ValueError(
+                    f"{self._where(row)} is {h}x{w} pixels (h x w), but the first one is "
+                    f"{h0}x{w0}: resize them, as LazyImages(..., size=(h, w)) does."
+                )
+
+    def labels(self) -> np.ndarray | None:
+        return None
+
+    def traits(self, rows: np.ndarray) -> Iterator[bytes]:
+        yield repr((self.name, len(self), self.size, self.mode)).encode()
+        for i in range(0, len(rows), FILES_PER_TASK):
+            yield self.read(rows[i : i + FILES_PER_TASK]).tobytes()
 
 
 class StoredRows:

@@ -116,7 +116,7 @@ def _seems_partly_labelled(y: Any) -> bool:
 
 def _with_missing_marked(name: str, y: np.ndarray) -> np.ndarray:
     """A copy of an object array with -1 for None and NaN, which may stand among strings only."""
-    missing = np.array([_is_missing(label) for label in y.tolist()], bool)
+    missing = np.array([is_missing(label) for label in y.tolist()], bool)
     present = y[~missing]
     texts = np.array([isinstance(label, str) for label in present.tolist()], bool)
     numbers = present[~texts]
@@ -137,7 +137,7 @@ def _with_missing_marked(name: str, y: np.ndarray) -> np.ndarray:
     return y
 
 
-def _is_missing(label: Any) -> bool:
+def is_missing(label: Any) -> bool:
     """Whether it is None, NaN or pandas' NA."""
     if label is None or type(label).__name__ in ("NAType", "NaTType"):
         return True

@@ -1,6 +1,7 @@
 """Lazy images: what they hold, how they are sliced, and that nothing is decoded before its time."""
 
 import copy
+import gc
 import os
 import pickle
 import re
@@ -13,15 +14,24 @@ from zlib import compress, crc32
 import joblib
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse
 import torch
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+)
 from torchvision.datasets import ImageFolder
 
 import skgan
@@ -367,7 +377,9 @@ class Stream(IterableDataset):
         (Path("folder"), {}, TypeError, "is one path"),
         ([], {}, ValueError, "source is empty"),
         (Pairs(pixels=PIXELS[:0]), {}, ValueError, "source is empty"),
-        (["a.png", None], {}, TypeError, "source is a list: pass a sequence of paths"),
+        (["a.png", 3], {}, TypeError, "source is a list: pass a sequence of paths"),
+        (["a.png", None], {}, ValueError, "row 1 of source has no path, but None"),
+        (DataLoader(PIXELS), {}, TypeError, "is a DataLoader.*source=loader.dataset"),
         (Stream(), {}, TypeError, "IterableDataset"),
         (PIXELS, {"size": (8, 8)}, ValueError, "source is an array: leave them out"),
         (Pairs(), {"mode": "L"}, ValueError, "source is a Dataset of arrays"),
@@ -440,7 +452,10 @@ def test_real_stored_arrays(kind, tmp_path):
 
 def test_what_is_lazy(paths):
     names = [str(path) for path in paths]
-    for X in (paths, names, tuple(names), np.array(names), np.array(paths), pd.Series(names)):
+    for X in (
+        paths, names, tuple(names), np.array(names), np.array(paths), pd.Series(names),
+        np.array(names)[:, None], pd.DataFrame({"path": names}), pl.DataFrame({"path": names}),
+    ):  # fmt: skip
         lazy = LazyImages.of(X)
         assert isinstance(lazy, LazyImages)
         assert lazy.shape == PIXELS.shape
@@ -449,13 +464,115 @@ def test_what_is_lazy(paths):
     assert isinstance(LazyImages.of(stored_array(PIXELS, None, "h5py._hl.dataset")), LazyImages)
 
 
+def test_a_dataset_with_a_shape_is_still_one():
+    class Sized(Pairs):
+        shape = (SIDE, SIDE + 2)  # of its images
+
+    assert LazyImages.of(Sized()).shape == PIXELS.shape
+    as_array = Pairs()
+    as_array.shape, as_array.dtype = PIXELS.shape, PIXELS.dtype
+    assert LazyImages.of(as_array) is as_array
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (b"a.png", TypeError, "^X is one bytes: pass a list of image files"),
+        ([b"a.png", b"b.png"], TypeError, r"^X holds bytes.*os.fsdecode.*PIL.Image.open"),
+        (np.array(["a.png"], "S"), TypeError, "^X holds bytes"),
+        (np.array([["a.png"]], "S"), TypeError, "^X holds bytes"),
+        (pd.DataFrame({"a": ["x", None, "y"]}), ValueError, "^row 1 of X has no path"),
+        (["x", "y", np.nan], ValueError, "^row 2 of X has no path, but nan: leave the row out"),
+        (Image.fromarray(PIXELS[0]), TypeError, r"^X is one image of Pillow.*X=\[image\]"),
+        (DataLoader(PIXELS), TypeError, "^X is a DataLoader.*X=loader.dataset"),
+        (iter(["a.png"]), TypeError, "^X is a list_iterator, which can be read once"),
+        (Path().glob("*.png"), TypeError, "^X is a (generator|map), which can be read once"),
+        (map(str, []), TypeError, "^X is a map, which can be read once"),
+        (stored_array(np.array([b"a.png"], object), None, "h5py._hl.dataset"), TypeError, "bytes"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_samples_is_named(small, X, error, message):
+    with pytest.raises(error, match=message):
+        small().fit(X)
+
+
+def test_a_column_of_paths_in_a_column_transformer(small, paths):
+    frame = pd.DataFrame({"age": 1.0, "path": [str(path) for path in paths]})
+    as_list = small(n_epochs=1).fit(paths).transform(paths)
+    for column in ("path", ["path"]):
+        both = ColumnTransformer([("gan", small(n_epochs=1), column)]).fit(frame)
+        np.testing.assert_array_equal(both.transform(frame), as_list)
+
+
+# ---------------------------------------------------------------- images of Pillow
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "1", "CMYK", "YCbCr"])
+def test_lists_of_images_are_converted_as_items_of_datasets(mode):
+    images = [Image.fromarray(pixels).convert("RGB").convert(mode) for pixels in PIXELS]
+    expected = np.asarray(LazyImages(Pairs(lambda i: images[i], range(N))))
+    grey = mode in ("L", "1")
+    assert expected.shape == (PIXELS.shape[:3] if grey else PIXELS.shape)
+    for X in (images, tuple(images), pd.Series(images)):
+        lazy = LazyImages.of(X)
+        np.testing.assert_array_equal(np.asarray(lazy), expected)
+        assert not hasattr(lazy, "targets")
+    assert pickle.loads(pickle.dumps(lazy))[3:5].fingerprint() == lazy[3:5].fingerprint()
+    np.testing.assert_array_equal(
+        np.asarray(LazyImages(images, size=(8, 8), mode="L")),
+        np.asarray(LazyImages(Pairs(lambda i: images[i], range(N)), size=(8, 8), mode="L")),
+    )
+
+
+def test_fingerprints_of_lists_cover_every_image():
+    images = [Image.fromarray(pixels) for pixels in PIXELS]
+    other = [*images[:5], Image.fromarray(255 - PIXELS[5]), *images[6:]]
+    again = [Image.fromarray(pixels) for pixels in PIXELS]
+    assert LazyImages(images).fingerprint() == LazyImages(again).fingerprint()
+    assert LazyImages(images).fingerprint() != LazyImages(other).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda image: image, ValueError, "item 4 of list has Pillow's mode 'RGB'.*mode='RGB'"),
+        (lambda image: image.convert("P"), ValueError, "item 4 of list has Pillow's mode 'P'"),
+        (lambda image: image.convert("L").resize((9, 10)), ValueError,
+         r"item 4 of list is 10x9 pixels \(h x w\), but the first one is 10x12.*size=\(h, w\)"),
+        (np.asarray, TypeError, "item 4 of list is a ndarray, but others are PIL images"),
+        (lambda image: None, TypeError, "item 4 of list is a NoneType"),
+    ],
+)  # fmt: skip
+def test_a_list_of_unlike_images_is_refused_before_training(small, change, error, message):
+    images = [Image.fromarray(pixels).convert("L") for pixels in PIXELS]
+    images[4] = change(Image.fromarray(PIXELS[4]))
+    with pytest.raises(error, match=message):
+        LazyImages(images)
+    with pytest.raises(error, match=message):
+        small().fit(images)
+
+
+def test_modes_given_for_unlike_images():
+    images = [Image.fromarray(PIXELS[0]).convert("L"), Image.fromarray(PIXELS[1])]
+    assert LazyImages(images, mode="RGB").shape == (2, SIDE, SIDE + 2, 3)
+    np.testing.assert_array_equal(LazyImages(images, mode="RGB")[1], PIXELS[1])
+    assert np.asarray(LazyImages(images, mode="L")).shape == (2, SIDE, SIDE + 2)
+    assert np.asarray(LazyImages(images[::-1])).shape == (2, SIDE, SIDE + 2, 3)
+    with pytest.raises(ValueError, match="item 1 of Pairs has Pillow's mode 'RGB'.*grey"):
+        np.asarray(LazyImages(Pairs(lambda i: images[i], range(2))))
+    deep = [images[1], Image.fromarray(np.zeros((SIDE, SIDE + 2), np.uint16))]
+    with pytest.raises(ValueError, match="item 1 of list could not be decoded .*more than 8 bits"):
+        np.asarray(LazyImages(deep))
+
+
 def test_what_is_left_alone(paths, tmp_path):
     memmap = np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, PIXELS.shape)
     unknown = stored_array(PIXELS, None, "dask.array.core")
     type(unknown).shape = (float("nan"), 10, 12, 3)
     for X in (
-        PIXELS, memmap, PIXELS.tolist(), [], [1.0, 2.0], ["a.png", None], None, 3,
-        np.array([["a.png"]]), torch.zeros(3, 8, 8), pd.DataFrame({"a": ["x"]}), pd.Series([1.0]),
+        PIXELS, memmap, PIXELS.tolist(), [], [1.0, 2.0], ["a.png", 3], [None, None], None, 3,
+        np.array([["a.png", "b.png"]]), torch.zeros(3, 8, 8), pd.Series([1.0]), [PIXELS[0]],
+        pd.DataFrame({"a": ["x"], "b": ["y"]}), pd.DataFrame({"a": [1.0]}),
         scipy.sparse.eye_array(3).tocsr(), LazyImages(paths), stored_array(PIXELS, None, "other"),
         stored_array(PIXELS[:, 0, 0, 0], None), unknown,
     ):  # fmt: skip
@@ -626,6 +743,7 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
             Pipeline([("features", make_features(tmp_path / "log")), ("svm", LinearSVC())]),
             {"svm__C": [0.1]}, cv=2, refit=False, error_score="raise",
         )  # fmt: skip
+        gc.collect()  # or the peak depends on when garbage of earlier tests is collected
         tracemalloc.start()
         try:
             search.fit(images, np.arange(n) % 2)
