@@ -65,8 +65,8 @@ class LazyImages:
         uint8 for files and PIL images, 0 to 255; otherwise that of the items or the array.
     ndim : int
     targets : ndarray of shape (n,) or (n, k)
-        Labels of these images, if the Dataset lists them in ``targets`` or ``labels``. No image is
-        decoded for them.
+        Labels of these images, if the Dataset lists them in ``targets`` or ``labels``; its
+        ``target_transform``, if it has one, is applied to each. No image is decoded for them.
 
     Raises
     ------

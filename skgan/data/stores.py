@@ -261,8 +261,16 @@ def _labels_of(dataset: Any) -> np.ndarray | None:
     for name in ("targets", "labels"):
         values = getattr(dataset, name, None)
         if values is not None and hasattr(values, "__len__") and len(values) == len(dataset):
-            return np.asarray(values)
+            return _transformed(dataset, np.asarray(values))
     return None
+
+
+def _transformed(dataset: Any, labels: np.ndarray) -> np.ndarray:
+    """Labels as items have them, in torchvision's Datasets by a function of each listed one."""
+    change = getattr(dataset, "target_transform", None)
+    if change is None:
+        return labels
+    return np.asarray([np.asarray(change(label)) for label in labels.tolist()])
 
 
 def refuse_settings(size, mode: str | None, what: str) -> None:

@@ -32,7 +32,7 @@ from torch.utils.data import (
     Subset,
     TensorDataset,
 )
-from torchvision.datasets import ImageFolder
+from torchvision.datasets import MNIST, ImageFolder
 
 import skgan
 from skgan.data import stores
@@ -167,6 +167,27 @@ def test_labels_come_without_an_image(folder):
     assert not hasattr(plain, "targets")
     with pytest.raises(AttributeError, match="TensorDataset has no labels.*pass y"):
         plain.targets  # noqa: B018
+
+
+def test_labels_are_those_of_the_items(folder, tmp_path):
+    def renamed(label):
+        return int(label != 1)
+
+    files = ImageFolder(folder, target_transform=renamed)
+    other = ImageFolder(folder, np.asarray, target_transform=renamed)
+    (raw := tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    for name, values in (("images-idx3", np.zeros((3, 28, 28), np.uint8)),
+                         ("labels-idx1", np.array([1, 0, 5], np.uint8))):  # fmt: skip
+        head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+        for part in ("train", "t10k"):
+            (raw / f"{part}-{name}-ubyte").write_bytes(head + values.tobytes())
+    digits = MNIST(tmp_path, target_transform=lambda label: torch.tensor(renamed(label)))
+    assert LazyImages(digits).targets.tolist() == [0, 1, 1]
+    for data in (files, other, digits, Subset(files, [3, 13, 2]), ConcatDataset([files, other])):
+        items = [int(data[i][1]) for i in range(len(data))]
+        assert LazyImages(data)[::-1].targets.tolist() == items[::-1]
+    one_hot = MNIST(tmp_path, target_transform=lambda label: torch.eye(6)[label])
+    assert LazyImages(one_hot).targets.argmax(1).tolist() == [1, 0, 5]
 
 
 def test_a_plain_image_folder_is_read_through_its_files(folder):
