@@ -23,7 +23,13 @@ from sklearn.utils import (
 )
 
 from .. import LazyImages
-from ..utils.checks import check_choice, check_finite, check_flag, check_number
+from ..utils.checks import (
+    check_choice,
+    check_finite,
+    check_flag,
+    check_number,
+    check_same_columns,
+)
 from ..utils.labels import check_labels, classes_among
 from .baselines import BASELINES, check_extractors, choose_baselines, make_baselines
 from .classifiers import SCALINGS, count_folds, make_recipe
@@ -237,6 +243,7 @@ def _check_data(
         raise ValueError(
             f"X has samples of shape {row} and X_test of shape {row_test}; they must be equal."
         )
+    check_same_columns("X", X, "X_test", X_test)
     check_test_classes(y_test, classes_among(y))
     return X, y, X_test, y_test
 

@@ -15,7 +15,7 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..utils.checks import check_flag, check_number
+from ..utils.checks import check_flag, check_number, check_same_columns
 from ..utils.labels import check_labels, has_label
 from .splits import check_test_classes
 
@@ -98,7 +98,8 @@ def softmax_probe(
     ------
     ValueError
         If a parameter is out of range, features are not finite, F and F_test have different
-        numbers of columns, or y_test has a class that is not in y.
+        numbers of columns (or, as frames, other names or another order), or y_test has a class
+        that is not in y.
     FloatingPointError
         If the final loss is not finite.
 
@@ -117,6 +118,7 @@ def softmax_probe(
     for name, value in (("batch_size", batch_size), ("n_epochs", n_epochs)):
         check_number(name, value, low=1, integer=True)
     check_flag("unit_rms", unit_rms)
+    check_same_columns("F", F, "F_test", F_test)
     train, test = _check_features("F", F), _check_features("F_test", F_test)
     if train.shape[1] != test.shape[1]:
         raise ValueError(

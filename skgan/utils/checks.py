@@ -63,3 +63,29 @@ def check_finite(name: str, rows: np.ndarray, numbers: Sequence[int] | np.ndarra
             f"row {numbers[good.argmin()]} of {name} contains NaN or infinity: leave out or "
             "repair it."
         )
+
+
+def check_same_columns(name: str, X: Any, name_test: str, X_test: Any) -> None:
+    """Raise if both are frames whose columns have other names, or another order."""
+    columns, columns_test = (_column_names(part) for part in (X, X_test))
+    if columns is None or columns_test is None or columns == columns_test:
+        return
+    if sorted(map(str, columns)) == sorted(map(str, columns_test)):
+        what = "the same columns in another order"
+    else:
+        pairs = zip(columns, columns_test, strict=False)
+        other = [f"{b!r} in place of {a!r}" for a, b in pairs if a != b]
+        n = len(columns_test)
+        what = other[0] if other else f"{n} columns in place of {len(columns)}"
+    raise ValueError(
+        f"{name_test} has {what}: pass the columns of {name}, in its order, as in "
+        f"{name_test}[{name}.columns]."
+    )
+
+
+def _column_names(X: Any) -> list[Any] | None:
+    """Names of the columns of a frame of pandas or polars, None for anything else."""
+    columns = getattr(X, "columns", None)
+    if columns is None or len(getattr(X, "shape", ())) != 2:
+        return None
+    return list(columns)

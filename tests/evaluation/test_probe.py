@@ -6,6 +6,7 @@ import warnings
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
@@ -954,3 +955,22 @@ def test_bad_features(data):
     pooled = FunctionTransformer(lambda X: X.reshape(-1, 8))
     with pytest.raises(ValueError, match=r"returned \d+ rows of features for 57 samples"):
         quick(pooled, data)
+
+
+def test_columns_in_another_order_are_refused_before_training():
+    y = np.arange(60) % 2
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"))
+    given = {"n_labels": 5, "n_draws": 1, "baselines": ()}
+    probe(PCA(2), X[:40], y[:40], X[40:], y[40:], **given)
+
+    class Untouched(PCA):
+        def fit(self, X, y=None):
+            raise AssertionError("training began")
+
+    with pytest.raises(
+        ValueError, match=r"^X_test has the same columns in another order.*X_test\[X"
+    ):
+        probe(Untouched(), X[:40], y[:40], X[40:][list("bac")], y[40:], **given)
+    with pytest.raises(ValueError, match="^X_test has 'z' in place of 'c'"):
+        renamed = X[40:].rename(columns={"c": "z"})
+        probe(Untouched(), X[:40], y[:40], renamed, y[40:], **given)

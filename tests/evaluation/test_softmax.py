@@ -1,6 +1,8 @@
 """The probe of Mao et al. against a loop written out, and what scale does to it."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -211,3 +213,24 @@ def test_a_loss_that_does_not_stay_finite(data):
 
 def test_weights_begin_as_in_the_paper():
     assert module.INIT_STD == 0.02
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["b", "a"], "F_test has the same columns in another order.*F_test.F.columns."),
+        (["a", "c"], "F_test has 'c' in place of 'b'"),
+        (["a"], "F_test has 1 columns in place of 2"),
+    ],
+)
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_columns_by_another_name_or_in_another_order(columns, message, frame):
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    F = {"a": rng.normal(size=40) + 3 * y, "b": rng.normal(size=40)}
+    train = frame(F)
+    same = softmax_probe(train, y, train, y, random_state=0)
+    assert same == softmax_probe(train, y, train.to_numpy(), y, random_state=0)
+    other = frame({name: F.get(name, F["b"]) for name in columns})
+    with pytest.raises(ValueError, match=message):
+        softmax_probe(train, y, other, y, random_state=0)
