@@ -13,12 +13,14 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from .data.arrays import ArraySource, Subset
+from .data.flat import warn_of_flat_images
 from .engine import batchnorm, checkpoint, processes, reporting, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, indices, interrupts, minibatches, split_rows, train
 from .engine.players import Players
 from .nn import joined, layers_from_data, start_from_data
 from .utils.domains import samples_from
+from .utils.parameters import names_of
 from .utils.seeds import global_state_from, stream
 
 # Samples that layers may take their first weights from, and values in all.
@@ -47,6 +49,9 @@ class Training:
     ):  # fmt: skip
         self.estimator, self.source = estimator, source
         self.device = runtime.resolve_device(estimator.device)
+        chosen = any(getattr(estimator, name) != "auto" for name in names_of(estimator, "network"))
+        if state is None and source.format.image_shape is None and not chosen:
+            warn_of_flat_images(source.X)
         seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
         self.seed = processes.from_first(seed)
         rng = torch.Generator().manual_seed(self.seed)
@@ -203,6 +208,8 @@ class Training:
         nets = self.players.finished()
         with self._noise_of_layers():
             self._measure_batchnorm(nets, earlier)
+        for role, net in nets.items():
+            batchnorm.check_finite(role, net)
         for role in set(getattr(e, "_roles", ())) - set(nets):  # of a fit with other networks
             delattr(e, e._place(role))
         for role, net in nets.items():

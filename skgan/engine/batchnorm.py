@@ -37,6 +37,18 @@ def measure(
             now.mul_(share).add_(getattr(old, name).to(now), alpha=1 - share)
 
 
+def check_finite(role: str, net: nn.Module) -> None:
+    """Raise a FloatingPointError for statistics of which outputs become NaN."""
+    for layer in batch_norms([net]):
+        for statistic in (layer.running_mean, layer.running_var):
+            if statistic is not None and not bool(statistic.isfinite().all()):
+                raise FloatingPointError(
+                    f"batch-norm statistics of network {role!r} are infinite or NaN after "
+                    "training: lower the learning rate, set clip_grad_norm, or look for extreme "
+                    "values in X."
+                )
+
+
 @contextlib.contextmanager
 def _collecting(layers: list[_BatchNorm]) -> Iterator[None]:
     momenta = [layer.momentum for layer in layers]

@@ -23,6 +23,8 @@ from .players import Players
 from .processes import agreed
 from .runtime import lr_factor, to_device
 
+CHECK_EVERY = 50  # steps; to read losses after each would wait for the device
+
 
 class Source(Protocol):
     """Samples by index, scaled as the networks see them; class and domain indices, or None."""
@@ -161,6 +163,8 @@ def train(
                     if plan.global_noise:
                         stack.enter_context(global_state_from(players.rng))
                     step(nets, batch, players.update)
+                if i < len(parts) and i % CHECK_EVERY == 0:
+                    _check_means(players.meters.means(), epoch + 1)
                 if i < len(parts) and interrupted():
                     _check_weights(players, epoch + 1)
                     return
@@ -191,12 +195,16 @@ def _labelled(source: Source, players: Players, device: torch.device) -> Labelle
 
 def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str, float]:
     means = players.meters.read()
+    _check_means(means, epoch)
+    _check_weights(players, epoch)
+    return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": n / seconds}
+
+
+def _check_means(means: dict[str, float], epoch: int) -> None:
     for name, value in means.items():
         role, _, quantity = name.rpartition("_")
         if quantity not in ("real", "generated") and not math.isfinite(value):
             _diverged(quantity, role, epoch, value)
-    _check_weights(players, epoch)
-    return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": n / seconds}
 
 
 def _check_weights(players: Players, epoch: int) -> None:

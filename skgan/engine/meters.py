@@ -24,8 +24,12 @@ class Meters:
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1
 
+    def means(self) -> dict[str, float]:
+        """The means so far, in the order in which their names were first logged."""
+        return {name: float(s) / self._counts[name] for name, s in self._sums.items()}
+
     def read(self) -> dict[str, float]:
         """The means, in the order in which their names were first logged; then all are cleared."""
-        means = {name: float(s) / self._counts[name] for name, s in self._sums.items()}
+        means = self.means()
         self._sums, self._counts = {}, {}
         return means
