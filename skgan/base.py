@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from . import settings
-from .data.arrays import ArraySource, check_numeric, learn_format
+from .data.arrays import ArraySource, check_numeric, learn_format, opened
 from .data.sources import LazyImages
 from .engine import checkpoint, reporting
 from .engine.identity import identity
@@ -244,9 +244,7 @@ class BaseGAN(
             raise
 
     def _validate(self, X, *, reset: bool) -> np.ndarray | LazyImages:
-        X = LazyImages.of(X)
-        if isinstance(X, Tensor):
-            X = (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
+        X = opened(X)
         if isinstance(X, LazyImages):
             return self._validate_lazy(X, reset=reset)
         if not reset and getattr(X, "ndim", 0) > 2:  # scikit-learn would speak of features

@@ -17,6 +17,7 @@ from skgan import (
     LatentRegressorEncoder,
     LazyImages,
 )
+from skgan.tools import RandomPatchFeatures
 from skgan.training import Training
 
 
@@ -243,6 +244,65 @@ def test_a_loss_that_explodes_is_named_and_the_earlier_fit_is_kept(small, digits
         est.fit(X)
     assert est.discriminator_ is before
     assert np.array_equal(est.transform(X), features)
+
+
+def test_a_loss_that_explodes_is_noticed_long_before_an_epoch_ends(small, monkeypatch):
+    X = np.random.default_rng(0).random((400, 8, 8))
+    steps, est = [], small(batch_size=2, n_epochs=1)
+    play = type(est)._step
+
+    def step(self, nets, batch, update):
+        steps.append(batch.step)
+        if batch.step == 5:
+            batch.log(discriminator_loss=torch.tensor(np.nan))
+        play(self, nets, batch, update)
+
+    monkeypatch.setattr(type(est), "_step", step)
+    with pytest.raises(FloatingPointError, match=r"'discriminator' became nan in epoch 1"):
+        est.fit(X)
+    assert steps[-1] == 50
+
+
+def test_infinite_batchnorm_statistics_are_no_fit(small, digits):
+    X, _ = digits
+    est = small(image_shape=(8, 8)).fit(X)
+    features = est.transform(X)
+    # One step, after which weights are finite, and squares of activations are not.
+    est.set_params(generator_lr=1e25, n_epochs=1, batch_size=300)
+    with pytest.raises(FloatingPointError, match="batch-norm statistics of network"):
+        est.fit(X)
+    est.set_params(generator_lr=None)
+    assert np.array_equal(est.transform(X), features)
+
+
+def test_masked_arrays(small, no_training):
+    X = np.ma.masked_less(np.random.default_rng(0).random((20, 8, 8)), 0.1)
+    with pytest.raises(ValueError, match=r"X is a masked array with \d+ masked.*X\.filled"):
+        small().fit(X)
+    with pytest.raises(ValueError, match=r"masked"):
+        RandomPatchFeatures().fit(X)
+
+
+def test_numbers_of_a_table_that_float32_does_not_hold(small):
+    X = np.random.default_rng(0).normal(size=(40, 5))
+    auto = {"generator": "auto", "discriminator": "auto", "n_epochs": 0}
+    est = small(**auto).fit(X)
+    assert np.isfinite(est.transform(1e30 * X)).all()
+    X[7, 3] = -1e39
+    lazy = LazyImages(TensorDataset(torch.tensor(X)))
+    for use in (est.transform, est.score_samples):
+        with pytest.raises(ValueError, match=r"row 7, column 3 of X is -1e\+39"):
+            use(X)
+        with pytest.raises(ValueError, match=r"row 7 of X, in float32,"):
+            use(lazy)
+    X[7, 3] = 1e200
+    with pytest.raises(ValueError, match="column 3 of X has no standard deviation"):
+        small(**auto).fit(X)
+    X[:, 2:4] = 5.0, 1e-310
+    X[8, 3] = 2e-310
+    with pytest.raises(ValueError, match="column 3 of X has no standard deviation"):
+        small(**auto).fit(X)
+    assert np.isfinite(small(**auto).fit(1e39 * X[:, :3]).transform(1e39 * X[:, :3])).all()
 
 
 def test_an_interrupt_keeps_the_earlier_fit(small, digits, monkeypatch):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..utils.checks import check_choice, check_finite, check_number
 from ..utils.kinds import Kind, array, is_number, tuple_of
-from .ranges import Bounds, Layout, check_scale, chunks, resolve_range
+from .ranges import LARGEST, Bounds, Layout, check_scale, chunks, extremes, resolve_range
 from .sources import LazyImages, read_ahead
 
 SMALLEST_SIDE = 8  # pixels
@@ -134,6 +134,29 @@ class DataFormat:
         if self.image_shape is not None:
             layout = Layout(self.image_shape, bool(self.channels_last))
             check_scale(X, layout, self.low, self.high, self.dtype)
+        elif not isinstance(X, LazyImages):
+            self._check_table(X)
+
+    def _check_table(self, X: np.ndarray) -> None:
+        """Raise for a number that float32 does not hold once its column is standardised."""
+        mean: Any = self.mean
+        scale: Any = self.scale
+        with np.errstate(over="ignore"):
+            low, high = extremes(X)
+            if max(-low, high) <= (LARGEST * scale - np.abs(mean)).min():
+                return
+            start = 0
+            for chunk in chunks(X):
+                beyond = np.abs(chunk - mean) / scale > LARGEST
+                if beyond.any():
+                    row, column = np.argwhere(beyond)[0]
+                    raise ValueError(
+                        f"row {start + row}, column {column} of X is {chunk[row, column]:g}, which "
+                        "is beyond float32 once the column is standardised as in fit (mean "
+                        f"{mean[column]:g}, standard deviation {scale[column]:g}): leave out or "
+                        "repair it."
+                    )
+                start += len(chunk)
 
 
 _DTYPE = Kind("a type of numbers", lambda v: type(v) is str and np.dtype(v).kind in "biuf")
@@ -200,7 +223,11 @@ class ArraySource:
     def batch(self, rows: np.ndarray | slice) -> Tensor:
         decoded = np.asarray(self.X[rows])
         if isinstance(self.X, LazyImages) and decoded.dtype.kind == "f":
-            check_finite("X", decoded, np.arange(len(self.X))[rows])
+            numbers = np.arange(len(self.X))[rows]
+            check_finite("X", decoded, numbers)
+            encoded = self.format.encode(decoded)
+            check_finite("X, in float32,", encoded.numpy(), numbers)
+            return encoded
         return self.format.encode(decoded)
 
     def batches(self, rows: Iterable[np.ndarray | slice]) -> Iterator[Tensor]:
@@ -239,6 +266,25 @@ class Subset:
     def batches(self, rows: Iterable[np.ndarray | slice]) -> Iterator[Tensor]:
         """Batches in order."""
         return self.source.batches(self.rows[r] for r in rows)
+
+
+def opened(X: Any) -> Any:
+    """X with tensors as arrays, and what has to be decoded as `LazyImages`.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As in `LazyImages`; a ValueError for masked values.
+    """
+    X = LazyImages.of(X)
+    if isinstance(X, Tensor):
+        return (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
+    if np.ma.is_masked(X):
+        raise ValueError(
+            f"X is a masked array with {np.ma.count_masked(X):,} masked values, which networks "
+            "would take for values: fill them, as X.filled(0) or an imputer does."
+        )
+    return X
 
 
 def check_numeric(X: np.ndarray) -> None:
@@ -328,10 +374,22 @@ def _is_channels_last(row_shape: tuple[int, ...], data_format: str) -> bool:
     return last
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _column_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation per column; constant columns get scale 1."""
     mean = sum(c.sum(0, dtype=np.float64) for c in chunks(X)) / len(X)
     square = sum(np.square(c - mean).sum(0, dtype=np.float64) for c in chunks(X)) / len(X)
     scale = np.sqrt(square)
+    bad = np.isinf(mean) | np.isinf(scale)
+    tiny = square < np.finfo(np.float64).tiny  # of a constant column, or it has no digits left
+    if tiny.any():
+        low = np.min([c.min(0) for c in chunks(X)], axis=0)
+        high = np.max([c.max(0) for c in chunks(X)], axis=0)
+        bad |= tiny & (high - low > 1e-12 * np.abs(mean))
+    if bad.any():
+        raise ValueError(
+            f"column {bad.argmax()} of X has no standard deviation that float64 holds: multiply or "
+            "divide it by a constant, or repair its extreme values."
+        )
     scale[scale <= 1e-12 * np.abs(mean)] = 1.0  # within rounding error of the mean
     return mean, scale

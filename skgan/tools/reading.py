@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import torch
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
 
-from ..data.arrays import ArraySource, DataFormat, check_numeric, learn_format
+from ..data.arrays import ArraySource, DataFormat, check_numeric, learn_format, opened
 from ..data.sources import LazyImages
 from ..utils.parameters import parameters
 
@@ -40,9 +38,7 @@ class ReadsSamples:
         if not reset:
             check_is_fitted(self)
         self._format: DataFormat
-        X = LazyImages.of(X)
-        if isinstance(X, Tensor):
-            X = (X.float() if X.dtype == torch.bfloat16 else X).numpy(force=True)
+        X = opened(X)
         if not reset and getattr(X, "ndim", 0) > 2:  # scikit-learn would speak of features
             self._format.check_shape(X)
         if isinstance(X, LazyImages):
