@@ -148,9 +148,10 @@ class InfoGANExtractor(
         # Paper: its networks for MNIST have dense layers of 1,024 units in G and before the heads.
         # Here networks are those of the families; Q's hidden layer has batch norm, as there.
         n_outputs = self._codes().n_outputs(self._q_output())
+        units = self.recognition_hidden
         heads = {
             "discriminator": Head("logit"),
-            "recognition": Head("code", n_outputs, self.recognition_hidden, batch_norm=True),
+            "recognition": Head("code", n_outputs, units, batch_norm=True, bias=False),
         }
         generator = build_network(
             "generator", self.generator, rng, latent_dim=self._prior().dim, output_shape=shape

@@ -32,6 +32,8 @@ class Head:
         Whether the nonlinearity of hidden layers is ReLU, or LeakyReLU(0.1).
     batch_norm : bool
         Whether hidden layers have batch norm before their nonlinearity.
+    bias : bool
+        Whether hidden layers have a bias. With batch norm, which has a shift, they need none.
     n_domains : int or None
         Number of domains that have batch norm of their own there; None: one for all samples.
     dropout : float
@@ -43,6 +45,7 @@ class Head:
     n_hidden: int | tuple[int, ...] | None = None
     relu: bool = False
     batch_norm: bool = False
+    bias: bool = True
     n_domains: int | None = None
     dropout: float = 0.0
 
@@ -53,7 +56,7 @@ class Head:
 
     def of_hidden(self) -> dict[str, Any]:
         """What hidden layers have besides their units, where that is not as by default."""
-        names = ("relu", "batch_norm", "n_domains", "dropout")
+        names = ("relu", "batch_norm", "bias", "n_domains", "dropout")
         return {k: getattr(self, k) for k in names if getattr(self, k) != getattr(Head, k)}
 
     def on(self, width: int, norm: str = "none") -> nn.Module:
@@ -63,7 +66,7 @@ class Head:
             hidden = (width,) if self.kind == "embedding" else ()
         layers: list[nn.Module] = []
         for n in hidden if isinstance(hidden, (tuple, list)) else (hidden,):
-            linear = nn.Linear(width, n, bias=not self.batch_norm)  # batch norm has a shift
+            linear = nn.Linear(width, n, bias=self.bias)
             layers += [normalised(linear, norm), *self._after(n)]
             width = n
         bias = self.kind in ("code", "embedding") or norm == "weight"
