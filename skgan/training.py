@@ -14,14 +14,12 @@ from torch import Tensor, nn
 
 from .data.arrays import ArraySource, Subset
 from .data.flat import warn_of_flat_images
-from .data.flat import warn_of_flat_images
 from .engine import batchnorm, checkpoint, processes, reporting, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, indices, interrupts, minibatches, split_rows, train
 from .engine.players import Players
 from .nn import joined, layers_from_data, start_from_data
 from .utils.domains import samples_from
-from .utils.parameters import names_of
 from .utils.parameters import names_of
 from .utils.seeds import global_state_from, stream
 
