@@ -1,5 +1,6 @@
 """Random draws of a few labelled samples per class, as semi-supervised papers count labels."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,7 +97,7 @@ class LabelBudgetSplit:
             so do None and NaN among strings. Unlabelled samples are in no draw and in no test
             part.
         groups : object
-            Ignored.
+            Ignored, with a warning where it is not None.
 
         Yields
         ------
@@ -113,6 +114,13 @@ class LabelBudgetSplit:
         """
         if y is None:
             raise ValueError("y=None: the draws need class labels; pass y.")
+        if groups is not None:
+            warnings.warn(
+                "groups is ignored by LabelBudgetSplit: samples of one group may be in train and "
+                "test. Keep groups apart with scikit-learn's StratifiedGroupKFold.",
+                UserWarning,
+                stacklevel=2,
+            )
         y = check_labels("y", y)
         check_consistent_length(X, y)
         # One sample more per class than is drawn, so that every class is also tested.

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -107,3 +109,15 @@ def test_too_few_rows(names, settings, message):
 def test_bad_labels(y, message):
     with pytest.raises(ValueError, match=message):
         next(LabelBudgetSplit(n_labels=2).split(np.zeros(20), y))
+
+
+def test_groups_are_ignored_with_a_warning():
+    y = np.arange(30) % 3
+    cv = LabelBudgetSplit(n_labels=2, n_splits=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain = list(cv.split(y, y))
+    with pytest.warns(UserWarning, match="groups is ignored by LabelBudgetSplit.*GroupKFold"):
+        grouped = list(cv.split(y, y, groups=np.arange(30) // 3))
+    for before, after in zip(plain, grouped, strict=True):
+        assert np.array_equal(before[0], after[0]) and np.array_equal(before[1], after[1])
