@@ -6,7 +6,6 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from sklearn.utils.validation import check_is_fitted
 
 N_ROWS, N_COLUMNS = 2, 8  # of the sheet
@@ -57,6 +56,8 @@ def _sheet(estimator: Any) -> str:
     tiles[:, :, :h, :w] = images.reshape(N_ROWS, N_COLUMNS, c, h, w).transpose(0, 1, 3, 4, 2)
     pixels = tiles.transpose(0, 2, 1, 3, 4).reshape(N_ROWS * (h + 1), N_COLUMNS * (w + 1), c)
     pixels = np.rint(pixels[:-1, :-1] * 255).astype(np.uint8)
+    from PIL import Image  # takes time to import
+
     image = Image.fromarray(pixels[..., 0] if c == 1 else pixels)
     if max(h, w) > TILE:
         image.thumbnail(tuple(round(side * TILE / max(h, w)) for side in image.size))
