@@ -203,6 +203,20 @@ def parts(est):
     return est.generator_, est.trunk_, est._discriminator_branch_, est._recognition_branch_
 
 
+def test_the_hidden_layer_of_q_has_batch_norm_by_the_real_samples(digits):
+    """As in the paper; in use it is by statistics of X, which `transform` is given."""
+    X = digits[0]
+    est = InfoGANExtractor(**SMALL, recognition_hidden=6).fit(X)
+    (bn,) = (m for m in est._recognition_branch_.modules() if isinstance(m, nn.BatchNorm1d))
+    (hidden, _) = (m for m in est._recognition_branch_.modules() if isinstance(m, nn.Linear))
+    assert bn.num_features == 6 and hidden.bias is None
+    with torch.no_grad():
+        a = hidden(est.trunk_.eval()(est._format.encode(X)).flatten(1))
+    # Statistics are means over batches, in which the trunk's own batch norm is by the batch.
+    torch.testing.assert_close(bn.running_mean, a.mean(0), rtol=0.1, atol=0.02)
+    assert (bn.running_mean.abs() > 1e-4).all()
+
+
 @pytest.mark.parametrize("kind", ["categorical", "continuous"])
 def test_each_kind_of_information_reaches_the_trunk_and_the_generator(digits, kind):
     """One step of gradient descent with its weight and without; D's and Q's heads do the same.
