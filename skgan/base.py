@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from . import settings
 from .data.arrays import ArraySource, check_numeric, learn_format, opened
 from .data.sources import LazyImages
-from .engine import checkpoint, reporting
+from .engine import checkpoint, reporting, runtime
 from .engine.identity import identity
 from .engine.loop import steps_per_epoch
-from .engine.runtime import with_gradients
 from .extraction import FeatureExtraction
 from .nn import joined, with_trunk
 from .nn.extractors import Extractor
@@ -140,7 +139,7 @@ class BaseGAN(
     # ---------------------------------------------------------------- fit
 
     @reporting.with_callbacks
-    @with_gradients
+    @runtime.with_gradients
     def fit(self, X, y=None):
         """Train the networks on X.
 
@@ -181,7 +180,7 @@ class BaseGAN(
         return self
 
     @reporting.with_callbacks
-    @with_gradients
+    @runtime.with_gradients
     def partial_fit(self, X, y=None):
         """Train for one pass over these samples, after those of earlier calls.
 
@@ -275,7 +274,10 @@ class BaseGAN(
         """The fitted networks by role, as they are kept and trained."""
         check_is_fitted(self)
         settings.check_use(self)
-        return with_trunk({role: getattr(self, self._place(role)) for role in self._roles})
+        nets = {role: getattr(self, self._place(role)) for role in self._roles}
+        with settings.use_after_fit():
+            runtime.place(nets.values(), self.device)
+        return with_trunk(nets)
 
     def _nets(self) -> SimpleNamespace:
         """The fitted networks by role, from samples to their output."""

@@ -10,12 +10,11 @@ from sklearn.utils import check_consistent_length
 from torch import Tensor
 
 from .losses import cross_entropy
-from .parameters import Checked
 from .utils.checks import check_number
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.kinds import array
 from .utils.labels import UNLABELLED, classes_among, has_label_given, read_labels
-from .utils.parameters import parameter, parameters
+from .utils.parameters import Checked, parameter, parameters
 
 
 class ClassificationMixin(ClassifierMixin):

@@ -7,11 +7,10 @@ import numpy as np
 from sklearn.base import ClusterMixin
 from torch import Tensor
 
-from .parameters import Checked
-from .utils.checks import check_number
+from .utils.checks import check_size
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.kinds import array
-from .utils.parameters import parameter, parameters
+from .utils.parameters import Checked, parameter, parameters
 
 
 @parameters
@@ -44,7 +43,7 @@ class ClusteringMixin(ClusterMixin, Checked):
     _keeping_earlier_fit: ClassVar[Callable[..., Any]]
 
     def _check(self) -> None:
-        check_number("n_clusters", self.n_clusters, low=1, integer=True)
+        check_size("n_clusters", self.n_clusters)
         super()._check()
 
     def _scores(self, nets: Any, x: Tensor) -> Tensor:

@@ -24,12 +24,11 @@ from .engine.losses import Terms
 from .engine.runtime import full_precision
 from .losses import cross_entropy, local_infomax
 from .nn import add_heads, obstacle, turned
-from .nn.augment import augmented, policy_of
+from .nn.augment import augmented, check_change, policy_of
 from .nn.norms import NORMS
-from .parameters import Checked
 from .penalties import Inputs, zero_centred_penalty
-from .utils.checks import check_choice, check_number
-from .utils.parameters import parameter, parameters
+from .utils.checks import check_choice, check_number, check_size
+from .utils.parameters import Checked, parameter, parameters
 
 Augmentation = Callable[[Tensor], Tensor]
 
@@ -194,7 +193,7 @@ class CriticParameters(Checked):
         for task in TASKS:
             for name in (f"{task}_weight", f"generator_{task}_weight"):
                 check_number(name, getattr(self, name), low=0)
-        check_number("infomax_dim", self.infomax_dim, low=1, integer=True)
+        check_size("infomax_dim", self.infomax_dim)
         for task in self._tasks():
             self._refuse_head(task, self._no_heads())
         super()._check()
@@ -232,6 +231,8 @@ class CriticParameters(Checked):
     def _augmentation(self, rng: torch.Generator) -> Augmentation | None:
         """What is done to all samples that critics see in training; None for nothing."""
         policy = policy_of(self.augment, self.input_shape_)
+        if callable(policy):
+            check_change(policy, self.input_shape_)
         if policy is None or callable(policy):
             return policy
 

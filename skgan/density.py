@@ -12,10 +12,9 @@ import torch
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
-from .parameters import Checked
 from .utils.checks import check_number
 from .utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
-from .utils.parameters import parameters
+from .utils.parameters import Checked, parameters
 
 
 def _estimates_a_ratio(estimator: Any) -> bool:

@@ -11,15 +11,15 @@ from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
 from .nn import PooledTaps
 from .nn.blocks import TAPS
 from .nn.codes import Prior
-from .utils.checks import check_choice, check_flag, check_number
-from .utils.parameters import parameter, parameters
-
-
-class Checked:
-    """The end of every chain of `_check`."""
-
-    def _check(self) -> None:
-        """Raise a ValueError for the first parameter whose value cannot work."""
+from .utils.checks import (
+    check_choice,
+    check_flag,
+    check_number,
+    check_size,
+    check_verbose,
+    random_state_of,
+)
+from .utils.parameters import Checked, parameter, parameters
 
 
 @parameters
@@ -110,8 +110,7 @@ class TrainingParameters(Checked):
     warm_start: bool = parameter(default=False, free=True)
 
     def _check(self) -> None:
-        if self.n_epochs != "auto":
-            check_number("n_epochs", self.n_epochs, low=0, integer=True, instead="'auto'")
+        check_number("n_epochs", self.n_epochs, low=0, integer=True, auto=True)
         check_number("batch_size", self.batch_size, low=2, integer=True)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_number("lr", self.lr, low=0, open_low=True)
@@ -177,7 +176,8 @@ class RuntimeParameters(Checked):
     Parameters
     ----------
     device : str
-        PyTorch's name of a device. "auto" takes CUDA where there is one, else MPS, else the CPU.
+        "cpu", "cuda", "cuda:1" or "mps"; "auto" takes CUDA where there is one, else MPS or the CPU.
+        In use after `fit`, networks move there; where there is no such device, a warning says so.
     precision : {"auto", "float32", "bfloat16"}
         Number format in which networks compute. Weights, optimizers and losses are always float32.
         "auto" takes bfloat16 where that is faster: on CUDA devices that have it, and on CPUs with
@@ -185,8 +185,7 @@ class RuntimeParameters(Checked):
     transform_batch_size : int or "auto"
         Number of samples that `transform` computes at a time.
     random_state : None, int or RandomState
-        Seed of everything that `fit` draws. An int makes `fit` repeatable bit for bit at the same
-        number of threads.
+        Seed of all that `fit` draws. An int repeats it bit for bit at the same number of threads.
     verbose : int
         1 shows a progress bar.
 
@@ -205,10 +204,11 @@ class RuntimeParameters(Checked):
     verbose: int = parameter(default=0, free=True)
 
     def _check(self) -> None:
+        size = self.transform_batch_size
         check_choice("precision", self.precision, PRECISIONS)
-        if self.transform_batch_size != "auto":
-            size = self.transform_batch_size
-            check_number("transform_batch_size", size, low=1, integer=True, instead="'auto'")
+        check_number("transform_batch_size", size, low=1, integer=True, auto=True)
+        random_state_of(self.random_state)
+        check_verbose(self.verbose)
         super()._check()
 
 
@@ -225,7 +225,7 @@ class CodeParameters(Checked):
     latent_dim: int = parameter(default=50, shapes=True)
 
     def _check(self) -> None:
-        check_number("latent_dim", self.latent_dim, low=1, integer=True)
+        check_size("latent_dim", self.latent_dim)
         super()._check()
 
 
@@ -270,7 +270,7 @@ class CategoricalPriorParameters(PriorParameters):
         if not isinstance(sizes, (tuple, list)):
             raise ValueError(f"categories={sizes!r} must be a tuple of sizes, such as (10,).")
         for size in sizes:
-            check_number("categories", size, low=2, integer=True)
+            check_size("categories", size, low=2)
         super()._check()
 
     def _categories(self) -> tuple[int, ...]:

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from . import settings
 from .nn.codes import Prior
-from .utils.checks import check_number
+from .utils.checks import check_number, random_state_of
 from .utils.docs import completed_by
 from .utils.seeds import stream
 
@@ -54,7 +53,7 @@ class Sampling:
         """n draws from the prior for a random state that users give."""
         check_number("n_samples", n, low=1, integer=True)
         settings.check_component(self, component, n)
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        seed = int(random_state_of(random_state).randint(2**31 - 1))
         return self._draw(n, stream(seed, "sample"), component)
 
     @torch.no_grad()

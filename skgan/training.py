@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from .data.arrays import ArraySource, Subset
@@ -19,6 +18,7 @@ from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, indices, interrupts, minibatches, split_rows, train
 from .engine.players import Players
 from .nn import joined, layers_from_data, start_from_data
+from .utils.checks import is_word, random_state_of
 from .utils.domains import samples_from
 from .utils.parameters import names_of
 from .utils.seeds import global_state_from, stream
@@ -49,10 +49,11 @@ class Training:
     ):  # fmt: skip
         self.estimator, self.source = estimator, source
         self.device = runtime.resolve_device(estimator.device)
-        chosen = any(getattr(estimator, name) != "auto" for name in names_of(estimator, "network"))
+        choices = [getattr(estimator, name) for name in names_of(estimator, "network")]
+        chosen = not all(is_word(choice, "auto") for choice in choices)
         if state is None and source.format.image_shape is None and not chosen:
             warn_of_flat_images(source.X)
-        seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+        seed = int(random_state_of(estimator.random_state).randint(2**31 - 1))
         self.seed = processes.from_first(seed)
         rng = torch.Generator().manual_seed(self.seed)
         nets = estimator._completed(estimator._build(source.format.shape, rng), rng)

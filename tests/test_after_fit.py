@@ -207,3 +207,40 @@ def probe_quickly(X, y, output):
             scaling="standard",
         )  # fmt: skip
     return [r["accuracy"] for r in result.records]
+
+
+@pytest.fixture
+def two_devices(monkeypatch):
+    """PyTorch's device "meta" stands for a second device; there is no CUDA."""
+    from skgan.engine import runtime
+
+    monkeypatch.setitem(runtime.COUNTED, "meta", lambda: 1)
+    monkeypatch.setitem(runtime.COUNTED, "cuda", lambda: 0)
+
+
+def test_a_fitted_estimator_moves_to_the_device_that_is_set(small, digits, two_devices):
+    est = small(n_epochs=0, **IMAGES).fit(digits[0])
+    before = est.transform(digits[0])
+    est.set_params(device="meta")
+    moved = est._kept_nets()
+    assert {p.device.type for net in moved.values() for p in net.parameters()} == {"meta"}
+    again = small(n_epochs=0, **IMAGES).fit(digits[0]).set_params(device="cpu:0")
+    np.testing.assert_array_equal(again.transform(digits[0]), before)
+
+
+def test_a_device_that_is_not_there_is_said_in_use(small, digits, two_devices):
+    est = small(n_epochs=0, **IMAGES).fit(digits[0])
+    before = est.transform(digits[0])
+    est.set_params(device="cuda")
+    with pytest.warns(UserWarning, match="device='cuda': PyTorch sees no CUDA.*stay where"):
+        np.testing.assert_array_equal(est.transform(digits[0]), before)
+    with pytest.raises(ValueError, match="device='cuda': PyTorch sees no CUDA"):
+        est.fit(digits[0])
+    with pytest.raises(ValueError, match="device='gpu' is unknown"):
+        est.set_params(device="gpu").transform(digits[0])
+
+
+@pytest.mark.parametrize("device", ["meta", "xla", "cpu:3", 2**70, torch.device("meta")])
+def test_devices_that_are_none_to_train_on(small, digits, device):
+    with pytest.raises(ValueError, match="device=.*(none that skgan|device\\(s\\) here|unknown)"):
+        small(device=device, **IMAGES).fit(digits[0])

@@ -239,7 +239,7 @@ def test_a_loss_that_explodes_is_named_and_the_earlier_fit_is_kept(small, digits
     X, _ = digits
     est = small(image_shape=(8, 8)).fit(X)
     before, features = est.discriminator_, est.transform(X)
-    est.set_params(lr=1e30, optimizer="sgd")
+    est.set_params(lr=1e18, optimizer="sgd")
     with pytest.raises(FloatingPointError, match=r"network '(discriminator|generator)'.*epoch 1"):
         est.fit(X)
     assert est.discriminator_ is before
@@ -268,7 +268,7 @@ def test_infinite_batchnorm_statistics_are_no_fit(small, digits):
     est = small(image_shape=(8, 8)).fit(X)
     features = est.transform(X)
     # One step, after which weights are finite, and squares of activations are not.
-    est.set_params(generator_lr=1e25, n_epochs=1, batch_size=300)
+    est.set_params(generator_lr=1e18, n_epochs=1, batch_size=300)
     with pytest.raises(FloatingPointError, match="batch-norm statistics of network"):
         est.fit(X)
     est.set_params(generator_lr=None)
@@ -441,3 +441,30 @@ def test_a_folder_is_no_image(small, digits, folder):
             TypeError, match="^X=.*digits.* is one path: pass a list of image files"
         ):
             use(folder)
+
+
+def test_networks_too_large_for_memory_are_refused_by_name(small, digits, no_training):
+    est = small(image_shape=(8, 8), discriminator=DCGANSpec(2**18))
+    with pytest.raises(
+        ValueError, match=r"discriminator=DCGANSpec\(width=262144\): .* GiB to train"
+    ):
+        est.fit(digits[0])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.int32])
+def test_short_integers_whose_products_wrap_are_refused(small, digits, no_training, kind):
+    for name in ("batch_size", "latent_dim", "transform_batch_size"):
+        with pytest.raises(ValueError, match=f"{name}=.*NumPy integer of .* bits.*int"):
+            small(image_shape=(8, 8)).set_params(**{name: kind(64)}).fit(digits[0])
+    with pytest.raises(ValueError, match="width=.*NumPy integer of"):
+        small(image_shape=(8, 8), generator=DCGANSpec(kind(64))).fit(digits[0])
+
+
+def test_a_function_that_augments_is_tried_before_training(small, digits, no_training):
+    for function, words in [
+        (lambda: 0, "failed on samples of shape"),
+        (lambda x: x.flatten(1), r"turns samples of shape \(2, 1, 8, 8\) into \(2, 64\)"),
+        (lambda x: x.numpy(), "into ndarray"),
+    ]:
+        with pytest.raises(ValueError, match=f"augment=.*{words}"):
+            small(image_shape=(8, 8), augment=function).fit(digits[0])

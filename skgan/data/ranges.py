@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.checks import check_number
+from ..utils.checks import check_number, is_word
 from .sources import LazyImages
 
 USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
@@ -80,7 +80,7 @@ def resolve_range(X: Any, layout: Layout, value_range: Any) -> tuple[Bounds, Bou
         If "auto" finds a range that a few values set, that one channel hardly fills, or bytes of
         0 and 1 only.
     """
-    if not (isinstance(value_range, str) and value_range == "auto"):
+    if not is_word(value_range, "auto"):
         low, high = _given(value_range, layout.n_channels)
         if X.dtype.kind == "f" and X.dtype.itemsize > 4 and not isinstance(X, LazyImages):
             _check_held(*extremes(X), "X")
@@ -120,7 +120,7 @@ def _pair(value_range: Any, pair: Any) -> tuple[float, float]:
             "channel."
         )
     for bound in pair:
-        check_number("value_range", bound)
+        check_number("value_range", bound, high=math.inf)
     low, high = map(float, pair)
     if low >= high:
         raise ValueError(f"value_range={value_range!r} must have low < high.")

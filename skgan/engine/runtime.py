@@ -1,6 +1,8 @@
 """Where and how networks run: device, precision, optimizers, learning-rate schedules."""
 
 import contextlib
+import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,28 +18,71 @@ from ..nn.kernels.conv import (
     products_pay,
     tiles_pay,
 )
+from ..utils.checks import is_word
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LR_DECAYS = (None, "linear", "exponential", "inverse")
 
 
+# How many devices of each kind there are.
+COUNTED: dict[str, Callable[[], int]] = {
+    "cpu": lambda: 1,
+    "cuda": lambda: torch.cuda.device_count() if torch.cuda.is_available() else 0,
+    "mps": lambda: int(torch.backends.mps.is_available()),
+}
+DEVICES = "use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'"
+
+
+PLACING = threading.Lock()
+
+
+class AbsentDeviceError(ValueError):
+    """A device that this machine does not have."""
+
+
 def resolve_device(device: str | torch.device) -> torch.device:
     """ "auto" is CUDA, then MPS, then the CPU."""
-    if isinstance(device, str) and device == "auto":
+    if is_word(device, "auto"):
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device={device!r} is unknown; use 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'."
-        ) from error
-    if resolved.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r}: PyTorch sees no CUDA device here; use 'cpu'.")
-    if resolved.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(f"device={device!r}: PyTorch sees no MPS device here; use 'cpu'.")
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"device={device!r} is unknown; {DEVICES}.") from error
+    if resolved.type not in COUNTED:  # PyTorch knows more, such as "meta", which holds no numbers
+        raise ValueError(f"device={device!r} is none that skgan trains on; {DEVICES}.")
+    n = COUNTED[resolved.type]()
+    if not n:
+        name = resolved.type.upper()
+        raise AbsentDeviceError(
+            f"device={device!r}: PyTorch sees no {name} device here; use 'cpu'."
+        )
+    if (resolved.index or 0) >= n:
+        raise AbsentDeviceError(
+            f"device={device!r}: PyTorch sees {n} {resolved.type} device(s) here, counted from 0; "
+            f"{DEVICES}."
+        )
     return resolved
+
+
+def place(nets: Iterable[nn.Module], device: str | torch.device) -> None:
+    """Move fitted networks to a device, where they are not there already.
+
+    Files and pickles put networks on the CPU. An estimator that was fitted on a device which this
+    machine lacks is used where its networks are, with a warning.
+    """
+    nets = list(nets)
+    try:
+        wanted = resolve_device(device)
+    except AbsentDeviceError as error:
+        warnings.warn(f"{error} The networks stay where they are.", UserWarning, stacklevel=5)
+        return
+    with PLACING:  # or another thread would use networks of which a half has moved
+        for net in nets:
+            here = {p.device for p in net.parameters()}
+            if any(d.type != wanted.type or wanted.index not in (None, d.index) for d in here):
+                net.to(wanted)
 
 
 def resolve_precision(precision: str, device: torch.device, nets: Iterable[nn.Module]) -> str:

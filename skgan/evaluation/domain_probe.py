@@ -12,9 +12,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from ..utils.checks import check_number
+from ..utils.checks import check_number, random_state_of
 
 N_NEIGHBORS, N_HIDDEN = 15, 64
 
@@ -108,7 +108,7 @@ def domain_leak(Z: Any, sample_domain: Any, *, cv: int = 3, random_state: Any = 
             f"sample_domain is {values[counts.argmin()]} for {counts.min()} samples, too few for "
             f"cv={cv} folds: pass more of them, or use cv={max(2, counts.min())}."
         )
-    seed = int(check_random_state(random_state).randint(2**31 - 1))
+    seed = int(random_state_of(random_state).randint(2**31 - 1))
     neighbors = min(N_NEIGHBORS, len(Z) - -(-len(Z) // cv))
     probes = {
         "linear": LogisticRegression(max_iter=1000),

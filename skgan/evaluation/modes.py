@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..utils.checks import check_number
+from ..utils.checks import check_number, random_state_of
 from .result import aligned
 
 CHUNK_ROWS = 1000  # generated samples that are in memory at a time
@@ -117,7 +116,7 @@ def mode_coverage(
     settings = _check_gan(gan, component)
     expected = _check_reference(reference, len(classes))
 
-    rng = check_random_state(random_state)
+    rng = random_state_of(random_state)
     counts = np.zeros(len(classes), dtype=np.int64)
     for start in range(0, n_samples, CHUNK_ROWS):
         n = min(CHUNK_ROWS, n_samples - start)

@@ -17,7 +17,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import (
     _safe_indexing,
     check_consistent_length,
-    check_random_state,
     column_or_1d,
     get_tags,
 )
@@ -29,6 +28,7 @@ from ..utils.checks import (
     check_flag,
     check_number,
     check_same_columns,
+    random_state_of,
 )
 from ..utils.labels import check_labels, classes_among
 from .baselines import BASELINES, check_extractors, choose_baselines, make_baselines
@@ -174,7 +174,7 @@ def probe(
     >>> result.representations
     ['trained', 'raw', 'pca']
     """
-    seed = int((rng := check_random_state(random_state)).randint(2**31 - 1))
+    seed = int((rng := random_state_of(random_state)).randint(2**31 - 1))
     _check_settings(n_draws, selection, on_leak, control, n_jobs)
     baselines = _several("baselines", baselines, ("auto", *BASELINES))
     named = check_extractors(extractors, baselines)

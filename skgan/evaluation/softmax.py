@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..utils.checks import check_flag, check_number, check_same_columns
+from ..utils.checks import check_flag, check_number, check_same_columns, random_state_of
 from ..utils.labels import check_labels, has_label
 from .splits import check_test_classes
 
@@ -132,7 +132,7 @@ def softmax_probe(
             raise ValueError("All values of F are 0, so unit_rms=True cannot divide by their RMS.")
         train, test = train / rms, test / rms
 
-    rng = torch.Generator().manual_seed(int(check_random_state(random_state).randint(2**31 - 1)))
+    rng = torch.Generator().manual_seed(int(random_state_of(random_state).randint(2**31 - 1)))
     W = torch.empty(len(classes), train.shape[1], dtype=train.dtype)
     W.normal_(0, INIT_STD, generator=rng)
     sgd = torch.optim.SGD([W.requires_grad_()], lr=lr, momentum=momentum)

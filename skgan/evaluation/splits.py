@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_consistent_length
 
-from ..utils.checks import check_number
+from ..utils.checks import check_number, random_state_of
 from ..utils.labels import check_labels, has_label
 
 
@@ -127,7 +127,7 @@ class LabelBudgetSplit:
         labelled = np.flatnonzero(has_label(y))
         y = y[labelled]
         check_class_sizes(y, self.n_labels, spare=1)
-        rng = check_random_state(self.random_state)
+        rng = random_state_of(self.random_state)
         n_left = len(y) - self.n_labels * len(np.unique(y))
         n_test = self._n_test(n_left)
         for _ in range(self.n_splits):

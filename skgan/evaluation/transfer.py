@@ -13,11 +13,10 @@ from sklearn.utils import (
     _safe_indexing,
     check_array,
     check_consistent_length,
-    check_random_state,
 )
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from ..utils.checks import check_number
+from ..utils.checks import check_number, random_state_of
 from ..utils.domains import read_domains
 from ..utils.labels import UNLABELLED, has_label, has_label_given, read_labels
 
@@ -77,7 +76,7 @@ def proxy_a_distance(
             f"sample_domain has {len(sides[0])} samples of sources and {len(sides[1])} of targets: "
             "at least 4 of each are needed, with numbers above 0 and below 0."
         )
-    rng = check_random_state(random_state)
+    rng = random_state_of(random_state)
     halves = [np.array_split(rng.permutation(rows)[:n], 2) for rows in sides]
     train, test = (np.concatenate(half) for half in zip(*halves, strict=True))
     errors = []

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from torch import Tensor
 
 from ..callbacks import place_of
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_number, random_state_of
 from ..utils.fitted import FittedNetworks, roles_of
 
 FEWEST_EPOCHS = 4  # with fewer, nothing can swing up and down
@@ -189,7 +188,7 @@ class FilterActivity:
     def _samples(self, networks: FittedNetworks, X: Any) -> Tensor:
         if self.X is not None:
             return networks.samples(self.X)
-        rng = check_random_state(self.random_state)
+        rng = random_state_of(self.random_state)
         rows = np.sort(rng.permutation(len(X))[: self.n_samples])
         return networks.encoded(X[rows])
 

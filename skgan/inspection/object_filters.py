@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from torch import Tensor
 
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_number, random_state_of
 from ..utils.fitted import N_AT_A_TIME, FittedNetworks
 
 
@@ -112,7 +112,7 @@ class ObjectFilters:
         self.layer = self._checked_layer(layer, z)
         marked = [i for i, own in enumerate(found) if len(own)]
         maps = self._activations(z[marked])
-        rng = check_random_state(random_state)
+        rng = random_state_of(random_state)
         inside, outside = [], []
         for h, own in zip(maps, (found[i] for i in marked), strict=True):
             within = self._within(own, h.shape[1:])

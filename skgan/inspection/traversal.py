@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..tools import interpolate_codes, move_codes
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_number, random_state_of
 from ..utils.fitted import FittedNetworks
 from .drawing import (
     centres,
@@ -231,7 +230,7 @@ def _ends(networks: FittedNetworks, between: Any, n_rows: int, random_state: Any
     """Both ends of every walk, (n_rows, 2, dim)."""
     if isinstance(between, str):
         check_choice("between", between, ("draws",))
-        rng = check_random_state(random_state)
+        rng = random_state_of(random_state)
         return torch.stack([networks.draw(n_rows, rng).cpu() for _ in range(2)], dim=1)
     if not hasattr(between, "__len__") or len(between) != 2:
         raise ValueError(f"between={between!r} must be a pair of z, 'draws' or None.")

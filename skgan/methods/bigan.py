@@ -37,10 +37,11 @@ from ..nn.codes import ENCODER_OUTPUTS, resize
 from ..nn.init import zero_head
 from ..parameters import CategoricalPriorParameters, GeneratorParameters
 from ..reconstruction import ReconstructionMixin
-from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.checks import check_choice, check_flag, check_number, check_size
 from ..utils.parameters import parameter, parameters
 
 # Of single short trials on held-out digits of 28x28 pixels (docs/stabilisers.md).
+LARGEST_SIDE = 2**14  # of images, in pixels
 BEST = {"encoder": "patches", "augment": "auto"}
 
 
@@ -114,7 +115,7 @@ class BiGANEncoder(
             size = getattr(self, name)
             pair = isinstance(size, (tuple, list)) and len(size) == 2
             for side in () if size is None else size if pair else [size]:
-                check_number(name, side, low=8, integer=True, instead="(h, w) or None")
+                check_size(name, side, low=8, high=LARGEST_SIDE, instead="(h, w) or None")
         check_number("info_weight", self.info_weight, low=0)
         super()._check()
         if self.info_weight and not len(self.categories):

@@ -34,7 +34,7 @@ from ..parameters import (
     TrunkFeatures,
     TrunkParameters,
 )
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_number, check_size
 from ..utils.parameters import parameter, parameters
 
 # Of short trials on held-out digits and clothes of 28x28 pixels (docs/stabilisers.md).
@@ -112,7 +112,7 @@ class ContrastiveDiscriminatorFeatures(
         check_number("temperature", self.temperature, low=0, open_low=True)
         check_number("generator_weight", self.generator_weight, low=0)
         for name in ("n_hidden", "n_projection"):
-            check_number(name, getattr(self, name), low=1, integer=True)
+            check_size(name, getattr(self, name))
         check_choice("output", self.output, ("trunk", "projection", "both"))
         if self.augment is None:
             raise ValueError(

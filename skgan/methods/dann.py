@@ -31,7 +31,7 @@ from ..nn import Head, build_heads
 from ..nn.norms import NORMS
 from ..parameters import TrunkFeatures, TrunkParameters
 from ..penalties import virtual_adversarial
-from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.checks import check_choice, check_flag, check_number, check_size
 from ..utils.docs import A_SCORE_EACH, completed_by
 from ..utils.parameters import parameter, parameters
 
@@ -163,7 +163,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
             if not isinstance(widths, (tuple, list)):
                 raise ValueError(f"{name}={widths!r} must be a tuple of sizes, such as (100,).")
             for width in widths:
-                check_number(name, width, low=1, integer=True)
+                check_size(name, width)
         for name in ("domain_weight", "entropy_weight", "vat_weight", "vat_source_weight"):
             check_number(name, getattr(self, name), low=0)
         check_number("vat_radius", self.vat_radius, low=0, open_low=True)

@@ -37,7 +37,7 @@ from ..nn import DomainCodes, build_network
 from ..nn.init import build_seeded
 from ..parameters import CodeParameters, GeneratorParameters
 from ..reconstruction import ReconstructionMixin
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_number, check_size
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.domains import another_of_domain, domain_of_samples
 from ..utils.kinds import array
@@ -168,7 +168,7 @@ class DisentangledEncoder(
 
     def _check(self):
         check_choice("domain_code", self.domain_code, ("embedding", "encoder"))
-        check_number("domain_dim", self.domain_dim, low=1, integer=True)
+        check_size("domain_dim", self.domain_dim)
         check_choice("adversary", self.adversary, ("flip", "neg_ce", "uniform"))
         check_number("adversary_weight", self.adversary_weight, low=0)
         for name in SHARES:

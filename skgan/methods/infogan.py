@@ -36,7 +36,7 @@ from ..parameters import (
     TrunkFeatures,
     TrunkParameters,
 )
-from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.checks import check_choice, check_flag, check_number, check_size
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.parameters import parameter, parameters
 
@@ -119,13 +119,13 @@ class InfoGANExtractor(
     recognition_ = WholeNetwork("Q: samples -> means, scores of categories, log deviations.")
 
     def _check(self):
-        check_number("n_continuous", self.n_continuous, low=0, integer=True)
+        check_size("n_continuous", self.n_continuous, low=0)
         for name in ("categorical_weight", "continuous_weight"):
             check_number(name, getattr(self, name), low=0)
         check_flag("learn_std", self.learn_std)
         units = self.recognition_hidden
         if units is not None:
-            check_number("recognition_hidden", units, low=1, integer=True, instead="None")
+            check_size("recognition_hidden", units, instead="None")
         check_choice("output", self.output, ("codes", "trunk"))
         super()._check()
         if not self.n_continuous and not len(self.categories):

@@ -23,10 +23,11 @@ from ..density import DensityRatioMixin
 from ..losses import cross_entropy, ns_discriminator, ns_generator, saturating_generator
 from ..nn import Head, JoinedFeatures, build_heads, build_network
 from ..parameters import GeneratorParameters, PriorParameters, TrunkParameters
-from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.checks import check_choice, check_flag, check_number, is_word
 from ..utils.parameters import parameter, parameters
 
 # By analogy with BiGAN's and DCGAN's; not measured yet (docs/stabilisers.md).
+MOST_GENERATORS = 1000  # each has a first layer of its own
 BEST = {"discriminator": "patches", "augment": "auto"}
 
 
@@ -126,7 +127,7 @@ class MGANExtractor(
     _presets = {"best": BEST}
 
     def _check(self):
-        check_number("n_generators", self.n_generators, low=1, integer=True)
+        check_number("n_generators", self.n_generators, low=1, high=MOST_GENERATORS, integer=True)
         for name in ("beta", "classifier_weight"):
             check_number(name, getattr(self, name), low=0)
         for name in ("share_bn", "same_z", "saturating"):
@@ -143,10 +144,7 @@ class MGANExtractor(
         # Paper: table 1 gives G and the heads no biases, and leaves the trunk's open; here G's last
         # layer and the features have one. The features' nonlinearity is left blank, none here.
         choices = (self.generator, self.discriminator)
-        g, d = (
-            "mao32" if isinstance(c, str) and c == "auto" and len(shape) == 3 else c
-            for c in choices
-        )
+        g, d = ("mao32" if is_word(c, "auto") and len(shape) == 3 else c for c in choices)
         K = self.n_generators
         generator = build_network(
             "generator", g, rng,

@@ -65,6 +65,24 @@ def policy_of(augment: Any, shape: tuple[int, ...]) -> tuple[str, ...] | Callabl
     return tuple(names)
 
 
+def check_change(augment: Callable, shape: tuple[int, ...]) -> None:
+    """Raise for a user's function that cannot change samples, tried on two of zeros."""
+    x = torch.zeros(2, *shape)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            changed = augment(x)
+    except Exception as error:
+        raise ValueError(
+            f"augment={augment!r} failed on samples of shape {tuple(x.shape)}: {error}"
+        ) from error
+    if not isinstance(changed, Tensor) or changed.shape != x.shape:
+        got = tuple(changed.shape) if isinstance(changed, Tensor) else type(changed).__name__
+        raise ValueError(
+            f"augment={augment!r} turns samples of shape {tuple(x.shape)} into {got}: it must "
+            "return a tensor of the same shape."
+        )
+
+
 def augmented(x: Tensor, names: Sequence[str], uniform: Callable[..., Tensor]) -> Tensor:
     """The images, changed. `uniform(*shape)` draws from U(0, 1), on the device of x."""
 

@@ -79,30 +79,43 @@ def build_network(
         return _check_shapes(role, given, kind, **keywords)
     shape = keywords["output_shape" if kind == "generator" else "input_shape"]
     make = getattr(spec_of(role, choice, shape, kind), f"make_{kind}")
-    return build_seeded(lambda: make(**keywords), rng)
+    return build_seeded(lambda: make(**keywords), rng, called=f"{role}={choice!r}")
 
 
 def module_of(role: str, choice: Any, rng: torch.Generator, kind: str, **keywords: Any) -> Any:
     """A copy of a given module, or of the one that a callable returns; None for names and specs."""
+    check_kind_of_choice(role, choice, kind)
     if isinstance(choice, nn.Module):
         return copied(choice)
-    if isinstance(choice, type) and hasattr(choice, f"make_{kind}"):
-        raise TypeError(f"{role}={choice!r} is a class: pass an instance, {choice.__name__}().")
     if isinstance(choice, str) or hasattr(choice, f"make_{kind}"):
         return None
-    if not callable(choice):
-        raise TypeError(
-            f"{role}={choice!r} must be a name ({', '.join(('auto', *NAMED_SPECS))}), a spec such "
-            "as DCGANSpec(width=64), a callable that returns a module, or a torch.nn.Module."
-        )
     with global_state_from(rng):
-        net = choice(**keywords)
+        try:
+            net = choice(**keywords)
+        except TypeError as error:
+            given = ", ".join(f"{name}=" for name in keywords)
+            raise TypeError(
+                f"{role}={choice!r} was called with {given} and failed: {error}"
+            ) from error
     if not isinstance(net, nn.Module):
         raise TypeError(f"{role}={choice!r} returned {type(net).__name__}, not a torch.nn.Module.")
     net = copied(net)
     if any(map(is_parametrized, net.modules())):  # PyTorch refuses to pickle it
         net.made_by = functools.partial(choice, **keywords)
     return net
+
+
+def check_kind_of_choice(role: str, choice: Any, kind: str) -> None:
+    """Raise for what is no network, known before there are samples."""
+    if isinstance(choice, type) and hasattr(choice, f"make_{kind}"):
+        raise TypeError(f"{role}={choice!r} is a class: pass an instance, {choice.__name__}().")
+    if isinstance(choice, str):
+        check_choice(role, choice, ("auto", *NAMED_SPECS))
+    elif not callable(choice) and not hasattr(choice, f"make_{kind}"):
+        raise TypeError(
+            f"{role}={choice!r} must be a name ({', '.join(('auto', *NAMED_SPECS))}), a spec such "
+            "as DCGANSpec(width=64), a callable that returns a module, or a torch.nn.Module."
+        )
 
 
 def spec_of(role: str, choice: Any, shape: tuple[int, ...], kind: str) -> Any:

@@ -1,6 +1,7 @@
 """Feature extractors as plain modules, which `transform` runs and `as_module()` returns."""
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -253,9 +254,12 @@ class EncoderFeatures(Extractor):
 def _indices(layers, n: int, learnt: list[int]) -> list[int]:
     if isinstance(layers, str) and layers in ("all", "learnt"):
         return list(range(n)) if layers == "all" else learnt
-    chosen = list(layers) if isinstance(layers, Iterable) else [layers]
+    # An array without an axis cannot be iterated over, though it says that it can.
+    several = isinstance(layers, Iterable) and getattr(layers, "ndim", None) != 0
+    chosen = list(layers) if several else [layers]
     for i in chosen:
-        if isinstance(i, bool) or not hasattr(i, "__index__") or not -n <= i < n:
+        whole = isinstance(i, Integral) and not isinstance(i, bool)
+        if not whole or not -n <= int(i) < n:
             raise ValueError(
                 f"layers={layers!r} must be 'all', 'learnt' or indices from {-n} to {n - 1}: "
                 f"this network has {n} layers."

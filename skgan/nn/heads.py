@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_size
 from .noise import Dropout
 from .norms import BatchNormPerDomain, normalised
 
@@ -52,7 +52,7 @@ class Head:
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
         if self.kind != "logit":
-            check_number("n_outputs", self.n_outputs, low=1, integer=True)
+            check_size("n_outputs", self.n_outputs)
 
     def of_hidden(self) -> dict[str, Any]:
         """What hidden layers have besides their units, where that is not as by default."""

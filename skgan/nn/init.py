@@ -1,6 +1,7 @@
 """Building and initialising networks without touching PyTorch's global random state."""
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,12 +13,39 @@ from .norms import FromData, is_normalised
 
 
 def build_seeded(
-    make: Callable[[], nn.Module], rng: torch.Generator, he_weights: bool = False
+    make: Callable[[], nn.Module],
+    rng: torch.Generator,
+    he_weights: bool = False,
+    called: str = "heads",
 ) -> nn.Module:
-    """Build on the meta device, where no random number is drawn, then initialise from `rng`."""
+    """Build on the meta device, where no random number is drawn, then initialise from `rng`.
+
+    `called` is what the user calls the network, for messages.
+    """
     with torch.device("meta"):
         net = with_he_weights(make()) if he_weights else make()
-    return lay_out(initialise(net.float().to_empty(device="cpu"), rng))
+    check_memory(net.float(), called)
+    return lay_out(initialise(net.to_empty(device="cpu"), rng))
+
+
+def check_memory(net: nn.Module, called: str) -> None:
+    """Raise for a network that this machine cannot train: its weights alone are too many."""
+    n = sum(p.numel() for p in net.parameters())
+    needed = 4 * 4 * n  # float32, with gradients and Adam's two averages
+    available = physical_memory()
+    if available is not None and needed > available:
+        raise ValueError(
+            f"{called}: a network of {n:,} weights takes {needed / 2**30:,.0f} GiB to train, and "
+            f"this machine has {available / 2**30:,.0f} GiB: choose fewer channels or units."
+        )
+
+
+def physical_memory() -> int | None:
+    """Bytes of this machine's memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def lay_out(net: nn.Module) -> nn.Module:

@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.checks import check_choice, check_flag, check_number, check_size, is_word
 from ..utils.parameters import parameter, parameters
 from .blocks import ACTIVATIONS
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .joint import FAMILIES, UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 
+MOST_BLOCKS, MOST_LAYERS = 16, 1000  # of stride 2: more than any image has; and of dense layers
 SMALLEST_GRID = 4  # blocks are added as long as the deepest feature maps stay at least 4x4
 
 
@@ -119,15 +120,15 @@ class DCGANSpec(_Spec):
         if self.channels is not None:
             channels = _as_tuple("channels", self.channels, "(64, 128)")
             for c in channels:
-                check_number("channels", c, low=1, integer=True)
+                check_size("channels", c)
         else:
-            check_number("width", self.width, low=1, integer=True)
+            check_size("width", self.width)
             n = self.n_blocks
-            if n == "auto":
+            if is_word(n, "auto"):
                 n = 2
                 while math.ceil(min(image_shape[1:]) / 2 ** (n + 1)) >= SMALLEST_GRID:
                     n += 1
-            check_number("n_blocks", n, low=1, integer=True)
+            check_number("n_blocks", n, low=1, high=MOST_BLOCKS, integer=True)
             channels = tuple(self.width * min(2**i, 16) for i in range(n))
         strides = (2,) * len(channels)
         if self.strides is not None:
@@ -236,16 +237,16 @@ class MLPSpec(_Spec):
     family: ClassVar[str] = "mlp"
 
     def _widths(self, shape) -> tuple[int, ...]:
-        check_number("n_layers", self.n_layers, low=1, integer=True)
+        check_number("n_layers", self.n_layers, low=1, high=MOST_LAYERS, integer=True)
         width = self.width
-        if width == "auto":
+        if is_word(width, "auto"):
             width = min(1024, max(32, 2 ** math.ceil(math.log2(4 * math.prod(shape)))))
-        check_number("width", width, low=1, integer=True)
+        check_size("width", width)
         widths = (width,) * self.n_layers
         if self.widths is not None:
             widths = _as_tuple("widths", self.widths, "(64, 32)")
             for width in widths:
-                check_number("widths", width, low=1, integer=True)
+                check_size("widths", width)
         for name in ("bn_affine", "z_injection", "bias", "unit_range"):
             check_flag(name, getattr(self, name))
         check_number("bn_eps", self.bn_eps, low=0, open_low=True)
@@ -324,7 +325,7 @@ def _check_depth(name: str, widths: tuple[int, ...], latent_dim: int | None) -> 
 def _check_feature_dim(feature_dim: int | None, head_layers: int = 1) -> None:
     if feature_dim is None:
         return
-    check_number("feature_dim", feature_dim, low=1, integer=True, instead="None")
+    check_size("feature_dim", feature_dim, instead="None")
     if head_layers > 1:
         raise ValueError(
             f"feature_dim={feature_dim} with head_layers={head_layers}: the head reads either one "

@@ -9,11 +9,13 @@ family or from a module that maps samples to features.
 import copy
 from collections.abc import Mapping
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..utils.checks import is_word
 from ..utils.linear import row_basis
 from .blocks import Block, Critic, recorded
 from .build import module_of, output_of, spec_of
@@ -291,21 +293,21 @@ def build_heads(
     with torch.device("meta"):
         n_layers = len(FAMILIES[spec.family](**arguments).blocks)
     n = _n_shared(n_shared, n_layers)
-    shared = spec.family, arguments, n, bool(share_bn)
+    shared, own = (spec.family, arguments, n, bool(share_bn)), f"{called}={choice!r}"
     nets: dict[str, nn.Module] = {
-        "trunk": build_seeded(lambda: SharedLayers(*shared), rng, he_weights)
+        "trunk": build_seeded(lambda: SharedLayers(*shared), rng, he_weights, own)
     }
     for role, h in heads.items():
         make = partial(
             Branch, *shared, h.n_outputs, kind=h.kind, n_hidden=h.n_hidden, hidden=h.of_hidden()
         )
-        nets[role] = build_seeded(make, rng, he_weights)
+        nets[role] = build_seeded(make, rng, he_weights, own)
     return nets
 
 
 def _n_shared(n_shared: int | str, n_layers: int) -> int:
-    n: Any = n_layers if n_shared == "all" else n_shared
-    if isinstance(n, bool) or not hasattr(n, "__index__") or not 0 <= n <= n_layers:
+    n: Any = n_layers if is_word(n_shared, "all") else n_shared
+    if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= int(n) <= n_layers:
         raise ValueError(
             f"n_shared_layers={n_shared!r} must be 'all' or an integer from 0 to {n_layers}, the "
             "number of layers before the heads."

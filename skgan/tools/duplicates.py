@@ -16,11 +16,10 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import coo_array
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from torch import Tensor
 
 from ..data.arrays import ArraySource
-from ..utils.checks import check_number
+from ..utils.checks import check_number, random_state_of
 from ..utils.hamming import close_pairs
 from ..utils.parameters import parameters
 from ..utils.seeds import stream
@@ -178,7 +177,7 @@ def find_near_duplicates(
             f"X has shape {source.X.shape}, a table: pass images, or image_shape=(h, w) or "
             "(c, h, w) if its rows are images."
         )
-    rng = stream(int(check_random_state(random_state).randint(2**31 - 1)), "near duplicates")
+    rng = stream(int(random_state_of(random_state).randint(2**31 - 1)), "near duplicates")
     hasher = _Hasher(source, rng)
     hasher.train(n_steps, noise, dropout, rng)
     codes = np.empty((len(source), N_BITS), np.float32)

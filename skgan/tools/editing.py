@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 from torch import Tensor
 
-from ..utils.checks import check_number
+from ..utils.checks import check_number, random_state_of
 from ..utils.descent import minimised
 from ..utils.fitted import FittedNetworks
 from .inversion import Codes
@@ -182,7 +182,7 @@ def checked_mask(mask: Any, sample: Tensor) -> Tensor:
 
 def around(numbers: Tensor, codes: Codes, n: int, random_state: Any) -> Tensor:
     """The numbers of a code (1, d), and n - 1 draws around them."""
-    rng = check_random_state(random_state)
+    rng = random_state_of(random_state)
     moved = torch.as_tensor(rng.uniform(-SPREAD, SPREAD, (n - 1, numbers.shape[1])))
     moved = numbers + codes.bound * moved.to(numbers)
     return codes.clipped(torch.cat([numbers, moved]))

@@ -15,10 +15,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 from torch import Tensor
 
-from ..utils.checks import check_choice, check_flag, check_number
+from ..utils.checks import check_choice, check_flag, check_number, random_state_of
 from ..utils.labels import check_labels, has_label
 from .generation import check_codes
 
@@ -120,7 +119,7 @@ def combine_codes(plus, minus=(), *, n_neighbors=8, noise=0.25, random_state=Non
     for mean in (*plus, *minus):
         _check_width("minus and plus", mean, plus[0])
     result = sum(plus) - sum(minus, np.zeros_like(plus[0]))
-    rng = check_random_state(random_state)
+    rng = random_state_of(random_state)
     around = result + rng.uniform(-noise, noise, (n_neighbors, len(result)))
     return np.concatenate([result[None], around]).astype(np.float32)
 

@@ -10,7 +10,7 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import _check_feature_names, _num_samples, check_is_fitted
 
 from ..methods import AutoencoderFeatures
-from ..utils.checks import check_choice, check_number
+from ..utils.checks import check_choice, check_number, is_word
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.parameters import parameter, parameters
 
@@ -95,17 +95,19 @@ class GANOutlierDetector(OutlierMixin, BaseEstimator):
         """
         if not callable(self.score_func):
             check_choice("score_func", self.score_func, SCORES)
-        if self.contamination != "auto":
-            check_number(
-                "contamination", self.contamination, low=0, high=0.5, open_low=True,
-                instead="'auto'",
-            )  # fmt: skip
+        share = self.contamination
+        check_number("contamination", share, low=0, high=0.5, open_low=True, auto=True)
         gan = self._unfitted()
         if isinstance(gan, FrozenEstimator):
             check_is_fitted(gan.estimator)
             score = self._chosen(gan.estimator)
             gan = gan.estimator
         else:
+            if not hasattr(gan, "fit") or isinstance(gan, type):
+                raise ValueError(
+                    f"gan={gan!r} must be an estimator that scores samples, such as "
+                    "AutoencoderFeatures(), or None."
+                )
             gan = clone(gan)
             score = self._chosen(gan)
             gan.fit(X)
@@ -156,7 +158,7 @@ class GANOutlierDetector(OutlierMixin, BaseEstimator):
         """The score, which the estimator must have."""
         if callable(self.score_func):
             return self.score_func
-        auto = self.score_func == "auto"
+        auto = is_word(self.score_func, "auto")
         wanted = ("density_ratio", "score_samples") if auto else (self.score_func,)
         for name in wanted:
             if hasattr(gan, name):
@@ -168,7 +170,7 @@ class GANOutlierDetector(OutlierMixin, BaseEstimator):
         )
 
     def _threshold(self, scores: np.ndarray) -> float:
-        if self.contamination != "auto":
+        if not is_word(self.contamination, "auto"):
             return float(np.percentile(scores, 100 * float(self.contamination)))
         median = np.median(scores)
         return float(median - FAR * MAD_TO_STD * np.median(np.abs(scores - median)))

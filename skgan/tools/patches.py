@@ -17,12 +17,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from torch import Tensor
 
 from ..data.arrays import ArraySource
-from ..utils.checks import check_number
+from ..utils.checks import check_number, check_size, is_word, random_state_of
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.parameters import parameters
 from ..utils.whitening import (
@@ -166,7 +165,7 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         self._check()
         source = self._read(X, reset=True)
         rng = torch.Generator()
-        rng.manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
+        rng.manual_seed(int(random_state_of(self.random_state).randint(2**31 - 1)))
         self.patch_size_: Any = None
         self.block_size_: Any = None
         if self._format.image_shape is None:
@@ -240,10 +239,9 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         return tags
 
     def _check(self) -> None:
-        check_number("n_patches", self.n_patches, low=1, integer=True)
+        check_size("n_patches", self.n_patches)
         for name in ("patch_size", "transform_batch_size"):
-            if (value := getattr(self, name)) != "auto":
-                check_number(name, value, low=1, integer=True, instead="'auto'")
+            check_number(name, getattr(self, name), low=1, integer=True, auto=True)
         check_number("threshold", self.threshold, low=0)
         check_number("pool_grid", self.pool_grid, low=1, integer=True)
         check_number("whitening", self.whitening, low=0, open_low=True)
@@ -253,7 +251,7 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
     def _sizes(self, image_shape: tuple[int, int, int]) -> tuple[int, int]:
         """Sides of a block in pixels, and of a patch in blocks."""
         side = min(image_shape[1:])
-        if self.patch_size == "auto":
+        if is_word(self.patch_size, "auto"):
             block = max(1, side // USUAL_SIDE)
             return block, usual_patch(side // block)
         size = int(self.patch_size)
@@ -279,7 +277,7 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         return min(self.pool_grid, rows), min(self.pool_grid, columns)
 
     def _batch_size(self) -> int:
-        if self.transform_batch_size != "auto":
+        if not is_word(self.transform_batch_size, "auto"):
             return int(self.transform_batch_size)
         per_sample = self.filters_[0].size + len(self.filters_)
         if self.patch_size_ is not None:

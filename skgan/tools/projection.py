@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_feature_names_in,
@@ -30,7 +30,14 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from ..methods import DCGANDiscriminatorFeatures
-from ..utils.checks import check_choice, check_number, check_transformer
+from ..nn.build import check_kind_of_choice
+from ..utils.checks import (
+    check_choice,
+    check_number,
+    check_transformer,
+    check_verbose,
+    random_state_of,
+)
 from ..utils.descent import minimised
 from ..utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from ..utils.fitted import FittedNetworks
@@ -168,7 +175,7 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
         gan = self._fitted_gan(X, y)
         networks = FittedNetworks(gan)
         codes = Codes(networks.prior)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = int(random_state_of(self.random_state).randint(2**31 - 1))
         _check_feature_names(self, X, reset=True)
         X = networks.checked(X)
         difference = Difference.learnt(networks, X, self.feature_weight)
@@ -254,14 +261,15 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
 
     def _check(self) -> None:
         check_choice("method", self.method, METHODS)
+        check_kind_of_choice("encoder", self.encoder, "encoder")
+        random_state_of(self.random_state)
         for name in ("n_steps", "n_starts", "batch_size"):
             check_number(name, getattr(self, name), low=1, integer=True)
-        if self.encoder_steps != "auto":
-            check_number("encoder_steps", self.encoder_steps, low=1, integer=True, instead="'auto'")
+        check_number("encoder_steps", self.encoder_steps, low=1, integer=True, auto=True)
         for name in ("feature_weight", "tol"):
             check_number(name, getattr(self, name), low=0)
         check_number("encoder_lr", self.encoder_lr, low=0, open_low=True)
-        check_number("verbose", self.verbose, low=0, integer=True)
+        check_verbose(self.verbose)
 
     def _fitted_gan(self, X, y) -> Any:
         gan = self._unfitted()

@@ -6,6 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
+
+LARGEST_NUMBER = 1e18  # squares of it are finite in float32, and it fits an int64
+LARGEST_SIZE = 2**20  # of a layer: with two such layers, memory overflows long before any number
+
+
+def is_word(value: Any, word: str) -> bool:
+    """Whether `value` is this word; an array is none, where == would compare its entries."""
+    return isinstance(value, str) and value == word
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
@@ -24,14 +33,23 @@ def check_flag(name: str, value: Any) -> None:
 
 
 def check_number(
-    name: str, value: Any, *, low: float = -math.inf, high: float = math.inf,
+    name: str, value: Any, *, low: float = -math.inf, high: float = LARGEST_NUMBER,
     integer: bool = False, open_low: bool = False, open_high: bool = False, instead: str = "",
+    auto: bool = False,
 ) -> None:  # fmt: skip
     """Raise unless `value` is a number (a whole number if `integer`) from `low` to `high`.
 
     `open_low` and `open_high` exclude the bound itself. `instead` names what else is accepted, for
-    the error message.
+    the error message, and `auto` accepts "auto". Short NumPy integers are refused: their products
+    wrap around.
     """
+    if auto and is_word(value, "auto"):
+        return
+    if isinstance(value, np.integer) and value.itemsize < 8:
+        raise ValueError(
+            f"{name}={value!r} is a NumPy integer of {8 * value.itemsize} bits, whose products "
+            "wrap around: pass a plain one, such as int(value)."
+        )
     kind: type = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool)
     if good:
@@ -41,8 +59,32 @@ def check_number(
     if not good:
         left, right = "(" if open_low else "[", ")" if open_high else "]"
         what = "a whole number" if integer else "a number"
+        instead = "'auto'" if auto else instead
         also = f", or {instead}" if instead else ""
         raise ValueError(f"{name}={value!r} must be {what} in {left}{low}, {high}{right}{also}.")
+
+
+def check_size(
+    name: str, value: Any, *, low: int = 1, high: int = LARGEST_SIZE, instead: str = ""
+) -> None:
+    """Raise unless `value` is a whole number that memory can hold so many units or channels of."""
+    check_number(name, value, low=low, high=high, integer=True, instead=instead)
+
+
+def check_verbose(value: Any) -> None:
+    """Raise unless `value` is a flag or a number of at least 0."""
+    if not isinstance(value, bool):
+        check_number("verbose", value, low=0)
+
+
+def random_state_of(value: Any, name: str = "random_state") -> np.random.RandomState:
+    """What scikit-learn makes of it; its error does not name the parameter."""
+    try:
+        return check_random_state(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{name}={value!r} must be None, a whole number in [0, 2**32 - 1] or a RandomState."
+        ) from error
 
 
 def check_transformer(name: str, value: Any, instead: str = "") -> None:

@@ -27,6 +27,13 @@ from .docs import entries, join, split
 T = TypeVar("T")
 
 
+class Checked:
+    """The end of every chain of `_check`."""
+
+    def _check(self) -> None:
+        """Raise a ValueError for the first parameter whose value cannot work."""
+
+
 def parameter(
     *, default: Any, shapes: bool = False, free: bool = False, network: bool = False,
     kw_only: bool = True,
