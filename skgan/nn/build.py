@@ -46,7 +46,7 @@ NAMED_SPECS: dict[str, dict[str, Any]] = {
     # Paper: G's batch norm has shifts alone in the released code, and here gains as well.
     "salimans784": dict.fromkeys(KINDS, MLPSpec(
         widths=(1000, 500, 250, 250, 250), bn_affine=False, unit_range=True, activation="relu",
-        noise=(0.3, 0.5),
+        noise=(0.3, 0.5), v_std=0.1,
     )) | {"generator": MLPSpec(
         500, unit_range=True, bn_eps=1e-6, generator_activation="softplus", output_norm="weight",
     )},

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..utils.seeds import layers_draw_from
 from .blocks import Trunk
-from .norms import FromData, is_normalised
+from .noise import set_noise
+from .norms import V_STD, FromData, is_normalised
 
 
 def build_seeded(
@@ -103,19 +105,27 @@ def start_from_data(
 ) -> None:
     """Initialise those layers by their first input while `run` passes samples through them."""
     nets = list(nets)
-    started = set()
+    layers = layers_from_data(nets)
+    started = {layer for layer in layers if layer.from_noisy}  # those wait for the second pass
 
     def start(layer: Any, inputs: tuple[Any, ...]) -> None:
         if layer not in started:
             started.add(layer)
             layer.start_from(inputs[0], rng)
 
-    hooks = [layer.register_forward_pre_hook(start) for layer in layers_from_data(nets)]
+    hooks = [layer.register_forward_pre_hook(start) for layer in layers]
     modes = [net.training for net in nets]
     try:
         for net in nets:
             net.eval()
-        run()
+        if len(started) < len(layers):
+            run()
+        noisy, started = started, set(layers) - started
+        if noisy:
+            for net in nets:
+                set_noise(net)
+            with layers_draw_from(rng):
+                run()
     finally:
         for net, mode in zip(nets, modes, strict=True):
             net.train(mode)
@@ -141,8 +151,8 @@ def _initialise_weight(module: Any, rng: torch.Generator) -> None:
         nn.init.normal_(module.weight, 0.0, getattr(module, "init_std", 0.02), generator=rng)
         return
     spectral = module.parametrizations.weight
-    if hasattr(spectral, "original1"):  # weight norm's direction; 0.05 as in its paper, sec. 3
-        std = getattr(module, "init_std", 0.05)
+    if hasattr(spectral, "original1"):  # weight norm's direction
+        std = getattr(module, "init_std", V_STD)
         nn.init.normal_(spectral.original1, 0.0, std, generator=rng)
         spectral.original0.fill_(1)
         return

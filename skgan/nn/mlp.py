@@ -5,6 +5,7 @@ in BiGAN's permutation-invariant networks (Donahue et al. 2017, arXiv 1605.09782
 """
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -20,19 +21,21 @@ from .blocks import (
     recorded,
     regularise,
 )
-from .norms import instance_normalised, with_gain
+from .norms import V_STD, instance_normalised, with_gain
 
 
 def _blocks(
     input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim=None, feature_dim=None,
-    activation="leaky_relu", norm_first=False,
+    activation="leaky_relu", norm_first=False, v_std=V_STD,
 ) -> nn.ModuleList:  # fmt: skip
     """Hidden layers on x; with `latent_dim` those after the first add a linear map of z."""
     blocks, d = nn.ModuleList(), math.prod(input_shape)
     for i, width in enumerate(widths):
         k = before(width, activation)
         first = i == 0 and not norm_first
-        linear = nn.Linear(d, k, bias=bias and (norm != "batch" or first))
+        linear: Any = nn.Linear(d, k, bias=bias and (norm != "batch" or first))
+        if norm == "weight":
+            linear.init_std = v_std
         block = make_block(
             linear, k, norm, first=first, affine=bn_affine, latent_dim=latent_dim, eps=bn_eps,
             activation=activation,
@@ -83,22 +86,28 @@ class MLPDiscriminator(_OnVectors, Critic):
         With CReLU a layer's linear map has half of its units.
     noise : (float, float)
         Standard deviations of noise in training, on the input and after every layer.
+    v_std : float
+        Standard deviation of the first weights under weight norm.
     norm_first, dropout, instance_norm, n_domains
         As for the convolutional discriminator.
     """
+
+    recipe: dict[str, Any]
 
     @recorded
     def __init__(
         self, input_shape, widths, norm="batch", bn_affine=True, bn_eps=1e-5, bias=True,
         latent_dim=None, feature_dim=None, n_outputs=None, unit_range=False,
         activation="leaky_relu", noise=(0.0, 0.0), norm_first=False, dropout=0.0,
-        instance_norm=False, n_domains=None,
+        instance_norm=False, n_domains=None, v_std=V_STD,
     ):  # fmt: skip
         super().__init__()
+        if v_std == V_STD:
+            del self.recipe["v_std"]  # the recipe as it was before there was a choice
         self.unit_range = unit_range
         self.blocks = _blocks(
             input_shape, widths, norm, bn_affine, bn_eps, bias, latent_dim, feature_dim, activation,
-            norm_first,
+            norm_first, v_std,
         )  # fmt: skip
         add_noise(self.blocks, noise)
         regularise(self, dropout, instance_norm, n_domains)

@@ -6,6 +6,13 @@ from torch import Tensor, nn
 from ..utils.seeds import layers_rng
 
 
+def set_noise(net: nn.Module) -> None:
+    """Let the layers of noise work as in training, whatever the mode of all others."""
+    for module in net.modules():
+        if isinstance(module, (GaussianNoise, Dropout)):
+            module.train()
+
+
 class GaussianNoise(nn.Module):
     """h + sigma e in training, with e from N(0, 1) for every number of h; h itself in eval mode.
 

@@ -19,11 +19,17 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..utils.domains import domain_of_samples
 
+V_STD = 0.05  # of the first directions v (Salimans and Kingma 2016, sec. 3)
 NORMS = ("batch", "none", "spectral", "weight")  # of discriminators and classifiers
 
 
 class FromData(nn.Module):
-    """A layer that takes its first weights from the samples that reach it. Abstract."""
+    """A layer that takes its first weights from the samples that reach it. Abstract.
+
+    With `from_noisy` they reach it with the noise that layers before it have in training.
+    """
+
+    from_noisy = False
 
     def start(self) -> None:
         """Set all weights to what they are before there are samples."""
@@ -44,6 +50,9 @@ class WeightNormed(FromData):
     learnt_gain : bool
         Whether g is trained, or stays as initialised.
     """
+
+    # As in Improved GAN's released code: without, noise would make outputs the larger, the deeper.
+    from_noisy = True
 
     def __init__(self, layer: Any, learnt_gain: bool = True):
         super().__init__()

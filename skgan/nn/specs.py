@@ -16,6 +16,7 @@ from .blocks import ACTIVATIONS
 from .dcgan import DCGANDiscriminator, DCGANEncoder, DCGANGenerator
 from .joint import FAMILIES, UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
+from .norms import V_STD
 
 MOST_BLOCKS, MOST_LAYERS = 16, 1000  # of stride 2: more than any image has; and of dense layers
 SMALLEST_GRID = 4  # blocks are added as long as the deepest feature maps stay at least 4x4
@@ -223,6 +224,10 @@ class MLPSpec(_Spec):
     output_norm : {"none", "weight"}
         Whether the generator's last layer has weight norm, whose gains begin at 1 (Improved GAN's
         released code).
+    v_std : float
+        Standard deviation of the first weights v of hidden layers with weight norm, above 0. Their
+        length plays no part in what a layer computes, but by v / |v| in how fast it learns: the
+        larger, the slower (0.05 in the paper on weight norm, 0.1 in Improved GAN's released code).
     """
 
     width: Any = parameter(default="auto", kw_only=False)
@@ -233,6 +238,7 @@ class MLPSpec(_Spec):
     widths: tuple[int, ...] | None = None
     generator_activation: str = "relu"
     output_norm: str = "none"
+    v_std: float = V_STD
 
     family: ClassVar[str] = "mlp"
 
@@ -249,7 +255,8 @@ class MLPSpec(_Spec):
                 check_size("widths", width)
         for name in ("bn_affine", "z_injection", "bias", "unit_range"):
             check_flag(name, getattr(self, name))
-        check_number("bn_eps", self.bn_eps, low=0, open_low=True)
+        for name in ("bn_eps", "v_std"):
+            check_number(name, getattr(self, name), low=0, open_low=True)
         check_choice("generator_activation", self.generator_activation, ("relu", "softplus"))
         check_choice("output_norm", self.output_norm, ("none", "weight"))
         _check_activation(self.activation, *widths)
@@ -279,7 +286,7 @@ class MLPSpec(_Spec):
             "bn_affine": self.bn_affine, "bias": self.bias, "feature_dim": self.feature_dim,
             "unit_range": self._in_units(input_shape), "bn_eps": self.bn_eps,
             "activation": self.activation, "noise": _noise(self.noise),
-        }  # fmt: skip
+        } | ({} if self.v_std == V_STD else {"v_std": float(self.v_std)})  # fmt: skip
 
     def make_encoder(self, *, input_shape, n_outputs) -> nn.Module:
         return MLPEncoder(
