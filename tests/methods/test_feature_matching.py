@@ -151,18 +151,18 @@ def moons(seed):
 
 def test_unlabelled_samples_help_a_classifier_with_few_labels():
     """Against the same classifier, trained as long on the same labels without the GAN."""
-    network = MLPSpec(32, n_layers=3, noise=0.1)
+    network = MLPSpec(32, n_layers=3, noise=0.1, v_std=0.1)
     alone, ours = [], []
     for seed in range(3):
         X, few, X_test, y_test = moons(seed)
         for scores, weight in ((alone, 0.0), (ours, 1.0)):
             est = FeatureMatchingClassifier(
                 discriminator=network, generator=MLPSpec(32), latent_dim=8, batch_size=75,
-                n_epochs=30, lr=6e-3, unlabelled_weight=weight, random_state=seed, device="cpu",
+                n_epochs=60, lr=3e-3, unlabelled_weight=weight, random_state=seed, device="cpu",
             )  # fmt: skip
             scores.append(est.fit(X, few).score(X_test, y_test))
     assert min(np.subtract(ours, alone)) > 0, (ours, alone)
-    assert np.mean(ours) > np.mean(alone) + 0.03, (ours, alone)
+    assert np.mean(ours) > np.mean(alone) + 0.05, (ours, alone)
 
 
 def test_d_tells_real_samples_from_generated_ones_and_samples_are_near_the_data():

@@ -122,8 +122,35 @@ def test_noise_stands_before_the_first_layer_and_after_every_one(digits, spec):
     D(x)
     noise, layer = "GaussianNoise", "WeightNormed"
     assert order == [noise, layer, noise] + [layer, noise] * (len(D.blocks) - 1)
-    quiet = fitted(X, discriminator=spec(8), n_epochs=0).discriminator_
-    assert torch.equal(D(x), quiet(x))  # the same weights, since use has no noise
+    before = D(x)
+    assert torch.equal(D(x), before) and not torch.equal(D.train()(x), before)
+
+
+@pytest.mark.parametrize("spec", [MLPSpec, DCGANSpec])
+def test_outputs_begin_with_variance_one_as_training_sees_them(digits, spec):
+    """With noise before it, a layer's first gains are smaller than without."""
+    X = digits[0]
+
+    def outputs(noise, training):
+        est = fitted(X, discriminator=spec(8, noise=noise), n_epochs=0)
+        D, x = est.discriminator_.train(training), est._format.encode(X)
+        with torch.no_grad(), layers_draw_from(torch.Generator().manual_seed(0)):
+            seen = D.taps(x, "conv")
+        return [float(t.transpose(0, 1).flatten(1).std(1).mean()) for t in seen]
+
+    noise = (0.3, 0.5)
+    np.testing.assert_allclose(outputs(noise, True), 1.0, atol=0.1)
+    np.testing.assert_allclose(outputs((0.0, 0.0), False), 1.0, atol=0.1)
+    assert max(outputs(noise, False)) < 0.95
+
+
+def test_first_weights_under_weight_norm_have_the_size_that_is_asked_for(digits):
+    def sizes(**settings):
+        D = fitted(digits[0], discriminator=MLPSpec(64, **settings), n_epochs=0).discriminator_
+        return [float(b.conv.layer.parametrizations.weight.original1.std()) for b in D.blocks]
+
+    np.testing.assert_allclose(sizes(), 0.05, rtol=0.05)
+    np.testing.assert_allclose(sizes(v_std=0.2), 0.2, rtol=0.05)
 
 
 def test_noise_acts_in_training_and_is_the_same_for_the_same_seed(digits):
