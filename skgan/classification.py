@@ -166,7 +166,7 @@ class ClassificationMixin(ClassifierMixin):
         ndarray of shape (n,)
             Of the same type as the labels in `fit`.
         """
-        scores = torch.as_tensor(self.decision_function(X)).numpy(force=True)
+        scores = np.asarray(self.decision_function(X))
         chosen = scores > 0 if scores.ndim == 1 else scores.argmax(1)
         return self.classes_[chosen.astype(int)]
 

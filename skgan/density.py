@@ -82,7 +82,7 @@ class DensityRatioMixin(Checked):
             1 where the discriminator cannot tell; large where generated samples are more frequent.
         """
         logits = self._apply(lambda nets: lambda x: self._logits(nets, x).flatten(), X)
-        return alpha(torch.as_tensor(logits)).numpy(force=True)
+        return alpha(torch.from_numpy(logits)).numpy(force=True)
 
     @torch.no_grad()
     def _diagnose(self, nets: Any, batches: Any) -> dict[str, float]:

@@ -132,7 +132,7 @@ class DomainsMixin:
                 f"sample_domain has {unseen}, but the domains of fit are {known}: give those, or "
                 "leave sample_domain out for samples of a target."
             )
-        with samples_from(torch.tensor([known.index(k) for k in found])):
+        with samples_from(torch.tensor([known.index(k) for k in found], device="cpu")):
             yield
 
     def _look_at(self, nets: Any, batches: Iterator[Any]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from .data.arrays import ArraySource
 from .engine import runtime
 from .nn.extractors import Extractor, ScaledExtractor, with_taps
 from .settings import resolve_transform_batch_size, use_after_fit
+from .utils.devices import cpu_by_default, on_cpu_by_default
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.domains import domain_of_samples, samples_from
 from .utils.files import replacing
@@ -120,6 +121,7 @@ class FeatureExtraction(TransformerMixin):
         assert out is not None  # validation rejects an empty X
         return out
 
+    @on_cpu_by_default
     def _stream(self, pick, X) -> tuple[int, Iterator[tuple[slice, np.ndarray]]]:
         """The number of samples in X, and the output of the function that `pick` makes, in parts.
 
@@ -138,7 +140,7 @@ class FeatureExtraction(TransformerMixin):
         def parts():
             for r, x in zip(rows, source.batches(rows), strict=True):
                 domain = runtime.to_device(of[r], device) if isinstance(of, Tensor) else of
-                with torch.no_grad(), arithmetic, samples_from(domain):
+                with cpu_by_default(), torch.no_grad(), arithmetic, samples_from(domain):
                     part = module(runtime.to_device(x, device)).float().cpu().numpy()
                 yield r, part
 

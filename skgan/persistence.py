@@ -40,6 +40,7 @@ from .utils import kinds, plain
 from .utils.files import write_atomically
 from .utils.modules import copied
 from .utils.sealed import ERRORS, ForeignError, seal, unseal, verified
+from .utils.seeds import global_state_kept
 from .version import __version__
 
 __all__ = ["FITTED", "pack_state", "read", "seal", "unpack_state", "unseal", "write"]
@@ -133,7 +134,7 @@ def unpack(packed: dict[str, Any]) -> nn.Module:
     if "module" in packed:
         return packed["module"].eval()
     if "callable" in packed:
-        with torch.random.fork_rng(devices=[]):
+        with global_state_kept():
             net = copied(packed["callable"]())
         net.load_state_dict(packed["weights"])
         net.made_by = packed["callable"]

@@ -109,7 +109,7 @@ class ReconstructionMixin(EncoderParameters, LayerParameters):
             In the layout, value range and (for uint8) type of the X of `fit`.
         """
         rows = self._apply(lambda nets: lambda x: self._decode(nets, self._encode(nets, x)), X)
-        return self._format.decode(torch.as_tensor(rows))
+        return self._format.decode(torch.from_numpy(rows))
 
     @completed_by(A_SCORE_EACH)
     def score_samples(self, X):

@@ -10,6 +10,7 @@ from torch import Tensor
 from . import settings
 from .nn.codes import Prior
 from .utils.checks import check_number, random_state_of
+from .utils.devices import on_cpu_by_default
 from .utils.docs import completed_by
 from .utils.seeds import stream
 
@@ -49,6 +50,7 @@ class Sampling:
         prior = self._prior()
         return torch.empty(n, 0) if prior is None else prior.draw(n, rng, component)
 
+    @on_cpu_by_default
     def _seeded_draw(self, n: int, random_state: Any, component: Any = None) -> Tensor:
         """n draws from the prior for a random state that users give."""
         check_number("n_samples", n, low=1, integer=True)
@@ -56,6 +58,7 @@ class Sampling:
         seed = int(random_state_of(random_state).randint(2**31 - 1))
         return self._draw(n, stream(seed, "sample"), component)
 
+    @on_cpu_by_default
     @torch.no_grad()
     def _decoded(self, z: Tensor) -> Tensor:
         """What the fitted generator makes of z, part by part, on the CPU."""

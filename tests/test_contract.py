@@ -1,5 +1,6 @@
 """What every method promises, whatever its paper."""
 
+import contextlib
 import copy
 import io
 import os
@@ -647,3 +648,29 @@ def test_importing_skgan_is_cheap():
         "assert len(foreign) < 80, len(foreign)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_default_device_of_pytorch_changes_nothing(build, digits):
+    """`device=` says where networks are, and everything else lies on the CPU."""
+    X, y = digits[0][:80], digits[1][:80]
+
+    def results():
+        est = build(n_epochs=1).fit(X, y)
+        out = {"transform": est.transform(X)}
+        for verb in ("score_samples", "predict", "predict_proba", "reconstruct", "density_ratio"):
+            with contextlib.suppress(ValueError):
+                if hasattr(est, verb):
+                    out[verb] = getattr(est, verb)(X)
+        if hasattr(est, "sample"):
+            out["sample"] = est.sample(3, random_state=0)
+        return out
+
+    expected = results()
+    torch.set_default_device("meta")
+    try:
+        found = results()
+    finally:
+        torch.set_default_device(None)
+    assert found.keys() == expected.keys() >= {"transform"}
+    for verb, values in expected.items():
+        np.testing.assert_array_equal(found[verb], values, err_msg=verb)

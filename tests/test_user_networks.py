@@ -1,9 +1,13 @@
 """Networks that users bring: whatever their make, the promises made of our own hold for them."""
 
 import copy
+import multiprocessing
+import os
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -11,6 +15,7 @@ from torch import nn
 
 from skgan import AutoencoderFeatures, DCGANSpec, MGANExtractor, MLPSpec, SupervisedFeatures
 from skgan.engine.identity import describe
+from skgan.utils.seeds import global_state_kept
 
 OLD_SPECTRAL, OLD_WEIGHT_NORM = nn.utils.spectral_norm, nn.utils.weight_norm
 
@@ -275,3 +280,54 @@ def test_a_network_with_frozen_layers_has_checkpoints_of_its_own(small, digits, 
     with pytest.warns(UserWarning, match="starting anew.*discriminator="):
         est = fitted(small, digits, net, checkpoint_dir=tmp_path)
     assert not torch.equal(est.discriminator_.c1.weight, net.c1.weight)
+
+
+def in_turn_and_in_threads(small, X, seeds):
+    """Features of fits with each seed, twice, and whether the global state is as it was."""
+    net = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(), nn.Linear(32, 1)
+    )  # fmt: skip
+
+    def one(seed):
+        est = small(discriminator=net, image_shape=(8, 8), layers=-1, random_state=seed)
+        return est.fit(X).transform(X)
+
+    before = torch.random.get_rng_state()
+    in_turn = [one(seed) for seed in seeds]
+    threads = joblib.Parallel(4, backend="threading")(joblib.delayed(one)(s) for s in seeds)
+    assert not np.array_equal(in_turn[0], in_turn[1])
+    return in_turn, threads, torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_layers_that_draw_repeat_in_threads_and_leave_the_global_state(small, digits):
+    in_turn, threads, untouched = in_turn_and_in_threads(small, digits[0][:100], range(4))
+    for a, b in zip(in_turn, threads, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert untouched
+
+
+@pytest.mark.slow
+def test_a_hundred_fits_in_threads_equal_those_in_turn(small, digits):
+    in_turn, threads, untouched = in_turn_and_in_threads(small, digits[0][:100], range(100))
+    assert sum(map(np.array_equal, in_turn, threads)) == 100 and untouched
+
+
+def enter_the_lock():
+    def enter():
+        with global_state_kept():
+            pass
+
+    thread = threading.Thread(target=enter, daemon=True)
+    thread.start()
+    thread.join(10)
+    os._exit(int(thread.is_alive()))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+def test_a_process_that_is_forked_while_a_network_trains_can_train_one():
+    with global_state_kept():
+        child = multiprocessing.get_context("fork").Process(target=enter_the_lock)
+        child.start()
+        child.join(20)
+        child.kill()
+    assert child.exitcode == 0

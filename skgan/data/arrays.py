@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..utils.checks import check_choice, check_finite, check_number
+from ..utils.devices import on_cpu_by_default
 from ..utils.kinds import Kind, array, is_number, tuple_of
 from .ranges import LARGEST, Bounds, Layout, check_scale, chunks, extremes, resolve_range
 from .sources import LazyImages, read_ahead
@@ -84,6 +85,7 @@ class DataFormat:
             return x.reshape(-1, h, w, c).permute(0, 3, 1, 2).contiguous()
         return x.reshape(-1, c, h, w)
 
+    @on_cpu_by_default
     def scaling(self) -> tuple[Tensor, Tensor]:
         """(shift, scale): the networks receive (x - shift) / scale."""
         if self.mean is not None and self.scale is not None:

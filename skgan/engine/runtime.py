@@ -19,6 +19,7 @@ from ..nn.kernels.conv import (
     tiles_pay,
 )
 from ..utils.checks import is_word
+from ..utils.devices import on_cpu_by_default
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 LR_DECAYS = (None, "linear", "exponential", "inverse")
@@ -121,8 +122,8 @@ def arithmetic(
 
 
 def with_gradients(fit: Callable) -> Callable:
-    """Make a method train even if its caller has switched gradients off."""
-    return torch.inference_mode(False)(torch.enable_grad()(fit))
+    """Make a method train where its caller has switched gradients off, or set a default device."""
+    return on_cpu_by_default(torch.inference_mode(False)(torch.enable_grad()(fit)))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..utils.checks import check_flag, check_number, check_same_columns, random_state_of
+from ..utils.devices import on_cpu_by_default
 from ..utils.labels import check_labels, has_label
 from .splits import check_test_classes
 
@@ -56,6 +57,7 @@ class SoftmaxProbeResult:
         )
 
 
+@on_cpu_by_default
 def softmax_probe(
     F: Any, y: Any, F_test: Any, y_test: Any, *, lr: float = 2e-4, momentum: float = 0.9,
     batch_size: int = 120, n_epochs: int = 20, unit_rms: bool = False, random_state: Any = None,

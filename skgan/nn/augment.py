@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..utils.checks import check_choice
+from ..utils.seeds import global_state_kept
 
 NAMES = ("shift", "cutout", "flip", "crop", "affine", "elastic", "colour", "invert", "noise")
 # For written characters, whose mirror images are others; for characters in colour, which may be
@@ -69,7 +70,7 @@ def check_change(augment: Callable, shape: tuple[int, ...]) -> None:
     """Raise for a user's function that cannot change samples, tried on two of zeros."""
     x = torch.zeros(2, *shape)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), global_state_kept():
             changed = augment(x)
     except Exception as error:
         raise ValueError(

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..utils.checks import check_choice
 from ..utils.modules import copied
-from ..utils.seeds import global_state_from
+from ..utils.seeds import global_state_from, global_state_kept
 from .blocks import trying_out
 from .init import build_seeded
 from .specs import DCGANSpec, MLPSpec
@@ -147,7 +147,7 @@ def output_of(role: str, net: nn.Module, shapes: list[tuple[int, ...]]) -> Any:
     if not any(p.requires_grad for p in net.parameters()):
         raise ValueError(f"{role}: the network {type(net).__name__} has no parameters to train.")
     try:
-        with trying_out(net, *shapes) as inputs, torch.random.fork_rng(devices=[]):
+        with trying_out(net, *shapes) as inputs, global_state_kept():
             return net(*inputs)
     except (RuntimeError, TypeError) as error:
         raise ValueError(

@@ -10,6 +10,7 @@ centre: images of 28x28 pixels are processed at 32x32.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -271,5 +272,5 @@ def pool_to_grid(x: Tensor, grid: int | None, pool: str) -> Tensor:
     size = min(grid, x.shape[2]), min(grid, x.shape[3])
     if size == tuple(x.shape[2:]):
         return x
-    pooling = F.adaptive_max_pool2d if pool == "max" else F.adaptive_avg_pool2d
-    return torch.as_tensor(pooling(x, size))
+    pooling: Any = F.adaptive_max_pool2d if pool == "max" else F.adaptive_avg_pool2d
+    return pooling(x, size)

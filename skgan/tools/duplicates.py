@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..data.arrays import ArraySource
 from ..utils.checks import check_number, random_state_of
+from ..utils.devices import on_cpu_by_default
 from ..utils.hamming import close_pairs
 from ..utils.parameters import parameters
 from ..utils.seeds import stream
@@ -64,6 +65,7 @@ class _Images(ReadsSamples, BaseEstimator):
     """Reads X."""
 
 
+@on_cpu_by_default
 def find_near_duplicates(
     X, *, radius=10, tolerance=0.15, n_steps=1000, noise=0.3, dropout=0.2, image_shape=None,
     data_format="auto", random_state=None,

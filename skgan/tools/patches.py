@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..data.arrays import ArraySource
 from ..utils.checks import check_number, check_size, is_word, random_state_of
+from ..utils.devices import on_cpu_by_default
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.parameters import parameters
 from ..utils.whitening import (
@@ -144,6 +145,7 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
     transform_batch_size: int | str = "auto"
     random_state: Any = None
 
+    @on_cpu_by_default
     def fit(self, X, y=None):
         """Draw patches from X, whiten them, and keep some as filters.
 
@@ -180,6 +182,7 @@ class RandomPatchFeatures(ReadsSamples, TransformerMixin, BaseEstimator):
         self.filters_ = filters.reshape(n_filters, *self.input_shape_[:1], *size).numpy()
         return self
 
+    @on_cpu_by_default
     @completed_by(X_AS_IN_FIT)
     def transform(self, X):
         """Pooled responses to the filters.

@@ -39,6 +39,7 @@ from ..utils.checks import (
     random_state_of,
 )
 from ..utils.descent import minimised
+from ..utils.devices import on_cpu_by_default
 from ..utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from ..utils.fitted import FittedNetworks
 from ..utils.parameters import parameter, parameters
@@ -150,6 +151,7 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
     random_state: Any = None
     verbose: int = 0
 
+    @on_cpu_by_default
     def fit(self, X, y=None):
         """Fit the GAN unless it is frozen, and train the encoder of its codes.
 
@@ -190,6 +192,7 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
         self.n_features_in_ = X.shape[1]
         return self
 
+    @on_cpu_by_default
     @completed_by(X_AS_IN_FIT)
     def transform(self, X):
         """The code of every sample.

@@ -1,13 +1,24 @@
 """Random number generators by seed, and PyTorch's global generator for user-supplied code."""
 
 import contextlib
+import os
+import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
 
 import numpy as np
 import torch
 
+_global_state = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a lock that another thread held would stay held in the child
+    os.register_at_fork(after_in_child=lambda: _renew_lock())
+
 _of_layers: ContextVar[torch.Generator | None] = ContextVar("_of_layers", default=None)
+
+
+def _renew_lock() -> None:
+    global _global_state
+    _global_state = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -35,11 +46,19 @@ def stream(seed: int, use: str) -> torch.Generator:
 
 
 @contextlib.contextmanager
+def global_state_kept() -> Iterator[None]:
+    """Restore the state of the CPU's global generator afterwards; one thread at a time."""
+    with _global_state, torch.random.fork_rng(devices=[]):
+        yield
+
+
+@contextlib.contextmanager
 def global_state_from(rng: torch.Generator) -> Iterator[None]:
     """Seed the CPU's global generator from `rng`, and restore its state afterwards.
 
-    This is not safe while other threads draw from it.
+    One thread at a time: threads in which other fits run wait at this point. It is not safe while
+    code of another kind draws from the global generator in another thread.
     """
-    with torch.random.fork_rng(devices=[]):
+    with global_state_kept():
         torch.random.default_generator.manual_seed(int(torch.randint(2**31, (), generator=rng)))
         yield
