@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
+from .utils.available import available_if
 from .utils.checks import check_number
 from .utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from .utils.parameters import Checked, parameters

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.utils import check_array
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor, nn
 
 from .nn import EncoderFeatures
 from .nn.codes import OUTPUTS
 from .parameters import EncoderParameters, LayerParameters
+from .utils.available import available_if
 from .utils.checks import check_choice
 from .utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from .utils.parameters import parameters

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
 from . import settings
 from .nn.codes import Prior
+from .utils.available import available_if
 from .utils.checks import check_number, random_state_of
 from .utils.devices import on_cpu_by_default
 from .utils.docs import completed_by

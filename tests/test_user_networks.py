@@ -15,6 +15,7 @@ from torch import nn
 
 from skgan import AutoencoderFeatures, DCGANSpec, MGANExtractor, MLPSpec, SupervisedFeatures
 from skgan.engine.identity import describe
+from skgan.nn import build_network
 from skgan.utils.seeds import global_state_kept
 
 OLD_SPECTRAL, OLD_WEIGHT_NORM = nn.utils.spectral_norm, nn.utils.weight_norm
@@ -331,3 +332,30 @@ def test_a_process_that_is_forked_while_a_network_trains_can_train_one():
         child.join(20)
         child.kill()
     assert child.exitcode == 0
+
+
+# ------------------------------------------------------------------ probabilities
+
+
+class Squashed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 1)
+
+    def forward(self, x):
+        return torch.sigmoid(self.layer(x.flatten(1)))
+
+
+@pytest.mark.parametrize(
+    "net", [nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Sigmoid()), Squashed()]
+)
+def test_a_discriminator_that_ends_in_a_sigmoid_is_warned_of(net):
+    with pytest.warns(UserWarning, match="discriminator: .* seems to end in a sigmoid.*logit"):
+        build_network("discriminator", net, torch.Generator(), input_shape=(1, 8, 8), norm="none")
+
+
+@pytest.mark.parametrize("last", [nn.Identity(), nn.ReLU(), nn.LayerNorm(1)])
+def test_logits_are_not_warned_of(recwarn, last):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), last)
+    build_network("discriminator", net, torch.Generator(), input_shape=(1, 8, 8), norm="none")
+    assert not [w for w in recwarn if "sigmoid" in str(w.message)]

@@ -1,6 +1,7 @@
 """What `generator=`, `discriminator=` and `encoder=` accept: names, specs, callables, modules."""
 
 import functools
+import warnings
 from typing import Any
 
 import torch
@@ -139,7 +140,24 @@ def _check_shapes(role: str, net: nn.Module, kind: str, **keywords: Any) -> nn.M
             f"{' and '.join(map(str, shapes))} into {got}, but {' or '.join(map(str, expected))} "
             "is expected."
         )
+    if kind == "discriminator":
+        _warn_of_probabilities(role, net, shapes)
     return net
+
+
+def _warn_of_probabilities(role: str, net: nn.Module, shapes: list[tuple[int, ...]]) -> None:
+    """Warn of a critic whose outputs are between 0 and 1 whatever it sees: losses take logits."""
+    rng = torch.Generator().manual_seed(0)
+    far = [1e3 * torch.randn(32, *shape[1:], generator=rng) for shape in shapes]
+    with trying_out(net, *shapes) as inputs, global_state_kept():
+        out = net(*(f.to(x) for f, x in zip(far, inputs, strict=True)))
+    if bool(((out >= 0) & (out <= 1)).all()) and float(out.max() - out.min()) > 0:
+        warnings.warn(
+            f"{role}: the network {type(net).__name__} seems to end in a sigmoid. Its output is "
+            "taken as a logit, to which losses apply one of their own: leave out the last layer.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def output_of(role: str, net: nn.Module, shapes: list[tuple[int, ...]]) -> Any:

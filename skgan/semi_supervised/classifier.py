@@ -15,7 +15,6 @@ from sklearn.utils.metadata_routing import (
     _routing_enabled,
     process_routing,
 )
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_method_params,
@@ -24,6 +23,7 @@ from sklearn.utils.validation import (
 
 from .. import LazyImages
 from ..methods import ContrastiveDiscriminatorFeatures, DCGANDiscriminatorFeatures
+from ..utils.available import available_if
 from ..utils.checks import check_choice, check_transformer
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.labels import UNLABELLED, has_label_given, read_labels

@@ -57,6 +57,8 @@ def check_number(
         below = value < high if open_high else value <= high
         good = above and below and math.isfinite(value)
     if not good:
+        large = isinstance(value, numbers.Real) and value > LARGEST_NUMBER  # type: ignore[operator]
+        high = math.inf if high == LARGEST_NUMBER and not large else high
         left, right = "(" if open_low else "[", ")" if open_high else "]"
         what = "a whole number" if integer else "a number"
         instead = "'auto'" if auto else instead

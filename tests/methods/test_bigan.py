@@ -374,7 +374,7 @@ def test_codes_go_back_to_rows(small_bigan, bytes_28):
     est.set_params(output="penultimate")
     with pytest.raises(AttributeError) as caught:
         est.inverse_transform(np.zeros((2, 6)))
-    assert "output='latent'" in str(caught.value.__cause__)
+    assert "output='latent'" in str(caught.value)
 
 
 def test_generalised_form(small_bigan):
