@@ -129,7 +129,7 @@ class BaseGAN(
         return X, None
 
     def _domains(self) -> np.ndarray | None:
-        """Indices of the domains of the samples that `_pair` returned, if domains play a part."""
+        """Indices of the domains of the samples of `_pair`, if domains play a part."""
         return None
 
     def _has_schedule(self) -> bool:
@@ -185,9 +185,9 @@ class BaseGAN(
         """Train for one pass over these samples, after those of earlier calls.
 
         After a `fit` it goes on from the fitted networks; their optimizers begin anew unless
-        `warm_start` has kept them. Scaling (value range, or columns' means) is that of the first
-        call. `n_epochs`, `lr_decay` and checkpoints play no part. Batch-norm statistics are
-        averaged over the samples of all calls.
+        `warm_start` has kept them. Scaling is that of the first call. `n_epochs`, `lr_decay` and
+        checkpoints play no part. Batch-norm statistics are averaged over the samples of all calls.
+        Later, a single sample is left out with a warning.
 
         Parameters
         ----------
@@ -205,6 +205,8 @@ class BaseGAN(
                 state = checkpoint.from_networks(
                     self._kept_nets(), self.history_, self._seed, self.n_steps_
                 )
+            if state is not None and settings.is_left_out(self, X):
+                return self
             source = self._source(X, y, going_on=state is not None)
             earlier = self._kept_nets().values() if state is not None else ()
             training = Training(self, source, state)
@@ -249,9 +251,8 @@ class BaseGAN(
         if not reset and getattr(X, "ndim", 0) > 2:  # scikit-learn would speak of features
             self._format.check_shape(X)
         X = validate_data(
-            self, X, reset=reset, dtype="numeric", allow_nd=True,
-            ensure_min_samples=2 if reset else 1,
-        )  # fmt: skip
+            self, X, reset=reset, dtype="numeric", allow_nd=True, ensure_min_samples=1 + reset
+        )
         check_numeric(X)
         if not reset:
             self._format.check(X)
@@ -325,8 +326,7 @@ class BaseGAN(
         Raises
         ------
         ValueError
-            For a name that no parameter has, and for settings of a value that has none, such as a
-            network's name.
+            For a name that no parameter has, and for settings of a network that is a name.
         """
         settings.check_nested(self, params)
         return super().set_params(**params)

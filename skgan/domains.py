@@ -94,7 +94,9 @@ class DomainsMixin:
         """
         with self._keeping_earlier_fit():
             self._given_domains = sample_domain
-            return super().partial_fit(X, y, **more)  # type: ignore[misc]
+            super().partial_fit(X, y, **more)  # type: ignore[misc]
+            self.__dict__.pop("_given_domains", None)  # of a single sample, which is left out
+        return self
 
     def _read_domains(self, X: Any, y: Any, *, going_on: bool) -> np.ndarray:
         """The domain of every sample of X (n,); sets `domains_` unless training continues."""

@@ -112,6 +112,20 @@ def resolve_transform_batch_size(
     return size
 
 
+def is_left_out(estimator: Any, X: Any) -> bool:
+    """Whether a later `partial_fit` is given a single sample, on which nothing can be trained."""
+    if not hasattr(X, "__len__") or len(X) != 1:
+        return False
+    estimator._validate(X, reset=False)
+    warnings.warn(
+        "X has 1 sample, and training needs at least 2: it is left out. Pass it with others, such "
+        "as those of the next or the last call.",
+        UserWarning,
+        stacklevel=6,
+    )
+    return True
+
+
 def check_epochs_left(n_epochs: int, done: int) -> None:
     """Raise if a warm start has done more epochs already than asked for; warn if none is left."""
     if done > n_epochs:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 import io
 import os
 import pickle
@@ -674,3 +675,20 @@ def test_a_default_device_of_pytorch_changes_nothing(build, digits):
     assert found.keys() == expected.keys() >= {"transform"}
     for verb, values in expected.items():
         np.testing.assert_array_equal(found[verb], values, err_msg=verb)
+
+
+def test_a_stream_may_end_with_a_single_sample(build, digits, tmp_path):
+    X, y = digits[0][:61], digits[1][:61]
+    est = build(n_epochs=1)
+    labels = {} if "classes" not in inspect.signature(est.partial_fit).parameters else {
+        "classes": np.unique(y)
+    }  # fmt: skip
+    est.partial_fit(X[:60], y[:60], **labels)
+    before, epochs = est.transform(X), est.n_epochs_
+    with pytest.warns(UserWarning, match="X has 1 sample.*left out"):
+        assert est.partial_fit(X[60:], y[60:], **labels) is est
+    np.testing.assert_array_equal(est.transform(X), before)
+    assert est.n_epochs_ == epochs
+    est.save(tmp_path / "a.skgan")  # nothing undeclared is left
+    with pytest.raises(ValueError, match=r"features|shape|columns"):
+        est.partial_fit(X[60:, :50], y[60:])

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
+from .tensors import apart, together
+
 N_THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the GIL while it decodes
 FILES_PER_TASK = 8
 READ_BYTES = 2**28  # at most this much of an array is read at once
@@ -88,6 +90,7 @@ class Items:
 
     def __init__(self, dataset: Any, size, mode: str | None):
         self.dataset, self.size = dataset, size
+        self._arrays: dict[Any, np.ndarray] = {}  # of the Dataset's tensors, once it was pickled
         self.given, self.mode = mode, mode  # what PIL images are converted to
         self.name = type(dataset).__name__
         first = self._image(0)
@@ -162,6 +165,16 @@ class Items:
         if len(rows):
             yield self.read(rows[[0, len(rows) // 2, -1]]).tobytes()
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name != "_arrays"}
+        parts = apart(self.dataset, self._arrays)
+        return state if parts is None else state | {"dataset": None, "parts": parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _arrays={})
+        if (parts := self.__dict__.pop("parts", None)) is not None:
+            self.dataset = together(*parts)
+
 
 class Pictures(Items):
     """Images of Pillow in a list, which are compared before any is used."""
@@ -195,6 +208,7 @@ class StoredRows:
     def __init__(self, array: Any):
         self.array = array
         self.name = f"{type(array).__module__.split('.')[0]}.{type(array).__name__}"
+        self.is_hdf5 = type(array).__module__.split(".")[0] == "h5py"
         self.row_shape = tuple(int(side) for side in array.shape[1:])
         self.dtype = np.dtype(array.dtype)
         chunks = getattr(array, "chunks", None)
@@ -210,6 +224,8 @@ class StoredRows:
     def read(self, rows: np.ndarray) -> np.ndarray:
         if isinstance(self.array, np.ndarray):
             return self.array[rows]
+        if self.is_hdf5:
+            self._file()
         out = np.empty((len(rows), *self.row_shape), self.dtype)
         # Every such array supports slices, and stored chunks are read as a whole anyway.
         order = np.argsort(rows, kind="stable")
@@ -224,6 +240,12 @@ class StoredRows:
                 out[part] = np.asarray(self.array[low:high])[rows[part] - low]
         return out
 
+    def _file(self) -> Any:
+        """The HDF5 file, which has to be open."""
+        if not self.array:
+            raise ValueError("the HDF5 file of X has been closed: keep it open while X is used.")
+        return self.array.file
+
     def labels(self) -> np.ndarray | None:
         return None
 
@@ -233,10 +255,16 @@ class StoredRows:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        if type(self.array).__module__.split(".")[0] == "h5py":
+        if self.is_hdf5:
             # An open file cannot be pickled, but it can be opened again.
             state["array"] = None
-            stat = os.stat(file := self.array.file.filename)  # for caches that hash the pickle
+            file = self._file()
+            if file.mode != "r":
+                raise TypeError(
+                    f"HDF5 file {file.filename!r} is open for writing, and other processes cannot "
+                    "open it then: open it with mode 'r'."
+                )
+            stat = os.stat(file := file.filename)  # for caches that hash the pickle
             state["reopen"] = file, self.array.name, stat.st_size, stat.st_mtime_ns
         return state
 

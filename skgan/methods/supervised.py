@@ -16,8 +16,7 @@ features on SVHN with such a network; Mao et al. read the layer before a bias-fr
 from typing import Any, ClassVar
 
 from ..base import BaseGAN
-from ..classification import ClassificationMixin, ClassifierParameters
-from ..losses import cross_entropy
+from ..classification import ClassifierParameters, WeightedClassesMixin
 from ..nn import build_network
 from ..nn.norms import NORMS
 from ..parameters import TrunkFeatures
@@ -27,7 +26,7 @@ from ..utils.parameters import parameters
 
 
 @parameters
-class SupervisedFeatures(ClassificationMixin, ClassifierParameters, TrunkFeatures, BaseGAN):
+class SupervisedFeatures(WeightedClassesMixin, ClassifierParameters, TrunkFeatures, BaseGAN):
     """Features from a classifier, trained on labels alone.
 
     `fit` trains a network of the discriminators' families on X and y. `transform` returns the
@@ -73,7 +72,7 @@ class SupervisedFeatures(ClassificationMixin, ClassifierParameters, TrunkFeature
         }  # fmt: skip
 
     def _step(self, nets, batch, update):
-        update(classifier=cross_entropy(nets.classifier(batch.x), batch.y))
+        update(classifier=self._weighted_cross_entropy(nets.classifier(batch.x), batch.y))
 
     def _refresh(self, nets, x, z):
         nets.classifier(x)

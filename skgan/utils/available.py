@@ -26,13 +26,12 @@ class _Available:
         return unbound
 
     def _refuse(self, obj: Any) -> None:
-        name, reason = f"{type(obj).__name__} has no {self._method.__name__} here", ""
         try:
             allowed = self._check(obj)
         except Exception as error:
-            allowed, reason = False, f": {error}"
+            raise AttributeError(str(error)) from error
         if not allowed:
-            raise AttributeError(name + (reason or "."))
+            raise AttributeError(f"{type(obj).__name__} has no {self._method.__name__} as it is.")
 
 
 def available_if(check: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Any]:

@@ -468,6 +468,66 @@ def test_real_stored_arrays(kind, tmp_path):
         assert twin.fingerprint() == images.fingerprint()
 
 
+def test_an_hdf5_file_that_is_closed_or_open_for_writing(small, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = PIXELS
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        images = LazyImages(file["x"])
+        with pytest.raises(TypeError, match=r"a.h5' is open for writing.*mode 'r'"):
+            pickle.dumps(images)
+    with pytest.raises(ValueError, match="HDF5 file of X has been closed: keep it open"):
+        small().fit(images)
+
+
+# ---------------------------------------------------------------- Datasets in memory
+
+
+def in_memory(n):
+    images = torch.arange(n * 3 * 32 * 32, dtype=torch.float32).view(n, 3, 32, 32)
+    return TensorDataset(images, torch.arange(n))
+
+
+@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: Subset(d, range(50, 150))])
+def test_a_dataset_in_memory_goes_to_processes_as_arrays_that_they_share(wrap):
+    images = LazyImages(wrap(in_memory(200)))
+    rows = np.array([3, 99, 7])
+    parts = images._store.__getstate__()["parts"]
+    assert len(parts[0]) < 10_000 and len(parts[1]) == 1  # labels are small, and go along
+    assert np.shares_memory(parts[1][0], images._store.__getstate__()["parts"][1][0])
+    assert parts[1][0] is images._store.__getstate__()["parts"][1][0]
+    twin = pickle.loads(pickle.dumps(images))
+    np.testing.assert_array_equal(np.asarray(twin[rows]), np.asarray(images[rows]))
+    np.testing.assert_array_equal(twin.targets, images.targets)
+    assert twin.fingerprint() == images.fingerprint()
+    here = np.asarray(images[rows]).sum()
+    assert joblib.Parallel(2)(joblib.delayed(summed)(images[rows]) for _ in range(3)) == [here] * 3
+
+
+def summed(images):
+    return np.asarray(images).sum()
+
+
+class OfNotebook(torch.utils.data.Dataset):
+    """What plain pickle cannot do, and joblib can."""
+
+    def __init__(self):
+        self.x, self.change = torch.zeros(200, 3, 32, 32), lambda x: x + 1
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        return self.change(self.x[i])
+
+
+def test_a_dataset_that_pickle_cannot_take_apart_goes_as_before():
+    images = LazyImages(OfNotebook())
+    assert "parts" not in images._store.__getstate__()
+    found = joblib.Parallel(2)(joblib.delayed(summed)(images[:2]) for _ in range(2))
+    assert found == [2 * 3 * 32 * 32] * 2
+
+
 # ---------------------------------------------------------------- LazyImages.of
 
 
