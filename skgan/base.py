@@ -23,7 +23,6 @@ from .nn import joined, with_trunk
 from .nn.extractors import Extractor
 from .notebook import NotebookDisplay
 from .parameters import (
-    CheckpointParameters,
     ImageParameters,
     RuntimeParameters,
     TrainingParameters,
@@ -31,7 +30,7 @@ from .parameters import (
 from .persistence import FITTED, pack_state, unpack_state, write
 from .sampling import Sampling
 from .settings import check_epochs_left, resolve_epochs
-from .training import Training
+from .training import CheckpointParameters, Training
 from .utils.labels import warn_of_unlabelled
 from .utils.modules import settle
 from .utils.parameters import parameters

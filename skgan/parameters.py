@@ -4,7 +4,6 @@ A method lists the groups that it has among its base classes. `_check` of every 
 ValueError for values that cannot work and goes on to the next one's.
 """
 
-import os
 from typing import Any
 
 from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
@@ -127,45 +126,6 @@ class TrainingParameters(Checked):
         if self.ema_decay is not None:
             check_number("ema_decay", self.ema_decay, low=0, high=1, open_high=True, instead="None")
         check_flag("warm_start", self.warm_start)
-        super()._check()
-
-
-@parameters
-class CheckpointParameters(Checked):
-    """What is kept of a fit that may be interrupted.
-
-    Parameters
-    ----------
-    checkpoint_dir : path or None
-        Folder for checkpoints. Fits with other parameters or data may share it.
-    checkpoint_every : int
-        Number of epochs between two checkpoints. The last epoch always has one.
-    checkpoint_keep : int
-        How many of the newest checkpoints are kept.
-    resume : {"auto", "never", "must"}
-        Whether `fit` continues from the newest checkpoint of the same fit (class, version,
-        parameters and data): where there is one, never, or always, with an error where there is
-        none.
-    on_interrupt : {"raise", "stop"}
-        What Ctrl-C does in `fit`. "raise" ends it without a result. "stop" ends training after the
-        current minibatch and keeps what was learnt; `n_epochs_` counts complete epochs.
-    """
-
-    checkpoint_dir: Any = parameter(default=None, free=True)
-    checkpoint_every: int = parameter(default=1, free=True)
-    checkpoint_keep: int = parameter(default=2, free=True)
-    resume: str = parameter(default="auto", free=True)
-    on_interrupt: str = parameter(default="raise", free=True)
-
-    def _check(self) -> None:
-        for name in ("checkpoint_every", "checkpoint_keep"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        if not isinstance(self.checkpoint_dir, (str, os.PathLike, type(None))):
-            raise ValueError(f"checkpoint_dir={self.checkpoint_dir!r} must be a path, or None.")
-        check_choice("resume", self.resume, ("auto", "never", "must"))
-        if self.resume == "must" and self.checkpoint_dir is None:
-            raise ValueError("resume='must' needs checkpoint_dir, the folder to resume from.")
-        check_choice("on_interrupt", self.on_interrupt, ("raise", "stop"))
         super()._check()
 
 

@@ -2,8 +2,11 @@
 
 import contextlib
 import functools
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,13 +21,60 @@ from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, indices, interrupts, minibatches, split_rows, train
 from .engine.players import Players
 from .nn import joined, layers_from_data, start_from_data
-from .utils.checks import is_word, random_state_of
+from .utils.checks import check_choice, check_number, is_word, random_state_of
 from .utils.domains import samples_from
-from .utils.parameters import names_of
+from .utils.parameters import Checked, names_of, parameter, parameters
 from .utils.seeds import global_state_from, stream
 
 # Samples that layers may take their first weights from, and values in all.
 MOST_SAMPLES, MOST_VALUES = 512, 2**24
+MOST_FAILURES = 3  # after which on_divergence="restore" gives up
+
+
+@parameters
+class CheckpointParameters(Checked):
+    """What is kept of a fit that may be interrupted.
+
+    Parameters
+    ----------
+    checkpoint_dir : path or None
+        Folder for checkpoints. Fits with other parameters or data may share it.
+    checkpoint_every : int
+        Number of epochs between two checkpoints. The last epoch always has one.
+    checkpoint_keep : int
+        How many of the newest checkpoints are kept.
+    resume : {"auto", "never", "must"}
+        Whether `fit` continues from the newest checkpoint of the same fit (class, version,
+        parameters and data): where there is one, never, or always, with an error where there is
+        none.
+    on_interrupt : {"raise", "stop"}
+        What Ctrl-C does in `fit`. "raise" ends it without a result. "stop" ends training after the
+        current minibatch and keeps what was learnt; `n_epochs_` counts complete epochs.
+    on_divergence : {"raise", "stop", "restore"}
+        What happens where a loss or weight stops being finite. "raise": FloatingPointError, and an
+        earlier fit is kept. "stop": training ends as it was after the last complete epoch, of which
+        there must be one. "restore": it goes on from there, with other draws, up to three times.
+        Both warn; they keep a copy of the networks and optimizers in memory.
+    """
+
+    checkpoint_dir: Any = parameter(default=None, free=True)
+    checkpoint_every: int = parameter(default=1, free=True)
+    checkpoint_keep: int = parameter(default=2, free=True)
+    resume: str = parameter(default="auto", free=True)
+    on_interrupt: str = parameter(default="raise", free=True)
+    on_divergence: str = parameter(default="raise", free=True)
+
+    def _check(self) -> None:
+        for name in ("checkpoint_every", "checkpoint_keep"):
+            check_number(name, getattr(self, name), low=1, integer=True)
+        if not isinstance(self.checkpoint_dir, (str, os.PathLike, type(None))):
+            raise ValueError(f"checkpoint_dir={self.checkpoint_dir!r} must be a path, or None.")
+        check_choice("resume", self.resume, ("auto", "never", "must"))
+        if self.resume == "must" and self.checkpoint_dir is None:
+            raise ValueError("resume='must' needs checkpoint_dir, the folder to resume from.")
+        check_choice("on_interrupt", self.on_interrupt, ("raise", "stop"))
+        check_choice("on_divergence", self.on_divergence, ("raise", "stop", "restore"))
+        super()._check()
 
 
 class Training:
@@ -155,12 +205,54 @@ class Training:
         if checkpoints and len(history) < n_epochs:
             checkpoints.open()
         with interrupts(e.on_interrupt) as interrupted:
-            train(
+            play = lambda after_epoch: train(  # noqa: E731
                 e._step, nets, self.players, self.source, draw, plan, history, after_epoch,
                 interrupted,
             )  # fmt: skip
+            self._play(play, after_epoch)
             finish()
         report.fit_done()
+
+    def _play(
+        self, play: Callable[[Callable[[], bool]], None], after_epoch: Callable[[], bool]
+    ) -> None:
+        """Train, and do what `on_divergence` says where networks stop being finite."""
+        verb = self.estimator.on_divergence
+        if verb == "raise":
+            return play(after_epoch)
+        good = [self.state()]  # the last one that was finite
+
+        def keep() -> bool:
+            stop = after_epoch()
+            good[0] = self.state()
+            return stop
+
+        for n_failures in itertools.count(1):
+            try:
+                return play(keep)
+            except FloatingPointError as error:
+                done = len(good[0]["history"])
+                if n_failures > MOST_FAILURES or (verb == "stop" and not done):
+                    raise
+                self._go_back(good[0], n_failures)
+                what = "ends there" if verb == "stop" else "goes on from there with other draws"
+                warnings.warn(
+                    f"{error} on_divergence={verb!r}: training went back to where it was after "
+                    f"{done} epoch(s), and {what}.",
+                    UserWarning,
+                    stacklevel=7,
+                )
+                if verb == "stop":
+                    return None
+
+    def _go_back(self, state: checkpoint.State, n_failures: int) -> None:
+        """To a state of this training; the draws that follow are others than before."""
+        for optimizer in self.players.optimizers.values():
+            optimizer.state.clear()
+        self.players.meters.read()
+        checkpoint.put_back(self.players, self.history, state)
+        use = f"failure {n_failures} after step {self.players.n_steps}, {processes.rank()}"
+        self.players.rng.set_state(stream(self.seed, use).get_state())
 
     def _diagnose(self) -> dict[str, float]:
         """What the method makes of the samples that are kept out of training."""

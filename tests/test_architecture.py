@@ -38,7 +38,7 @@ ROOMS = {
     "persistence": "skgan.nn skgan.data skgan.version numpy torch safetensors sklearn",
     "utils": "numpy torch sklearn safetensors",
     "version": "",
-    "callbacks": "sklearn",
+    "callbacks": "numpy torch sklearn",
     "datasets": "skgan.data numpy torchvision sklearn",
 }
 # Specs of networks are estimators, so that their settings can be searched.

@@ -20,7 +20,7 @@ from ..utils.seeds import global_state_from, layers_draw_from
 from . import domains
 from .labelled import LabelledSamples
 from .players import Players
-from .processes import agreed
+from .processes import agreed, anywhere
 from .runtime import lr_factor, to_device
 
 CHECK_EVERY = 50  # steps; to read losses after each would wait for the device
@@ -201,23 +201,30 @@ def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str
 
 
 def _check_means(means: dict[str, float], epoch: int) -> None:
+    found = None
     for name, value in means.items():
         role, _, quantity = name.rpartition("_")
         if quantity not in ("real", "generated") and not math.isfinite(value):
-            _diverged(quantity, role, epoch, value)
+            found = found or (quantity, role, value)
+    _raise_if_diverged(found, epoch)
 
 
 def _check_weights(players: Players, epoch: int) -> None:
+    found = None
     for role, parameters in players.parameters.items():
         if not all(bool(p.isfinite().all()) for p in parameters):
-            _diverged("weights", role, epoch, math.nan)
+            found = found or ("weights", role, math.nan)
+    _raise_if_diverged(found, epoch)
 
 
-def _diverged(what: str, role: str, epoch: int, value: float) -> None:
-    raise FloatingPointError(
-        f"the {what} of network {role!r} became {value} in epoch {epoch}: lower the learning "
-        "rate, set clip_grad_norm, or look for extreme values in X."
-    )
+def _raise_if_diverged(found: tuple[str, str, float] | None, epoch: int) -> None:
+    """Raise what this process found, or another one, or the others would wait for it."""
+    if (found := anywhere(found)) is not None:
+        what, role, value = found
+        raise FloatingPointError(
+            f"the {what} of network {role!r} became {value} in epoch {epoch}: lower the learning "
+            "rate, set clip_grad_norm, or look for extreme values in X."
+        )
 
 
 @contextlib.contextmanager

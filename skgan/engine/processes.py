@@ -38,6 +38,15 @@ def gather(state: Tensor) -> Tensor:
     return torch.stack(states)
 
 
+def anywhere(own: Any) -> Any:
+    """The first of the processes' values that is not None; None if all are."""
+    if world_size() == 1:
+        return own
+    values: list[Any] = [None] * world_size()
+    distributed.all_gather_object(values, own)
+    return next((value for value in values if value is not None), None)
+
+
 def wait_for_all() -> None:
     """Wait until every process has called this."""
     if world_size() > 1:

@@ -62,7 +62,8 @@ def test_every_network_has_its_own_learning_rate(small, digits, cls, monkeypatch
 def test_all_parameters_that_change_a_fit_belong_to_its_checkpoints(cls):
     free = {
         "n_epochs", "verbose", "device", "transform_batch_size", "checkpoint_dir",
-        "checkpoint_every", "checkpoint_keep", "resume", "on_interrupt", "warm_start",
+        "checkpoint_every", "checkpoint_keep", "resume", "on_interrupt", "on_divergence",
+        "warm_start",
     }  # fmt: skip
     if cls is DCGAN:
         free |= {"output", "n_components"}  # what is read of the networks once they are trained
