@@ -385,8 +385,8 @@ def _column_moments(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bad = np.isinf(mean) | np.isinf(scale)
     tiny = square < np.finfo(np.float64).tiny  # of a constant column, or it has no digits left
     if tiny.any():
-        low = np.min([c.min(0) for c in chunks(X)], axis=0)
-        high = np.max([c.max(0) for c in chunks(X)], axis=0)
+        low = np.min([c.min(0) for c in chunks(X)], axis=0).astype(np.float64)
+        high = np.max([c.max(0) for c in chunks(X)], axis=0).astype(np.float64)
         bad |= tiny & (high - low > 1e-12 * np.abs(mean))
     if bad.any():
         raise ValueError(
