@@ -67,7 +67,8 @@ class CheckpointParameters(Checked):
     def _check(self) -> None:
         for name in ("checkpoint_every", "checkpoint_keep"):
             check_number(name, getattr(self, name), low=1, integer=True)
-        if not isinstance(self.checkpoint_dir, (str, os.PathLike, type(None))):
+        plain = isinstance(self.checkpoint_dir, (str, os.PathLike, type(None)))
+        if not plain or self.checkpoint_dir == "":
             raise ValueError(f"checkpoint_dir={self.checkpoint_dir!r} must be a path, or None.")
         check_choice("resume", self.resume, ("auto", "never", "must"))
         if self.resume == "must" and self.checkpoint_dir is None:
