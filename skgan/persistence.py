@@ -232,7 +232,8 @@ def read(path: str | os.PathLike[str], classes: Mapping[str, type]) -> Any:
     Warns
     -----
     UserWarning
-        If it is of format 1 and training was to continue from it: that state is dropped.
+        If it is of format 1 and training was to continue from it: that state is dropped; and if
+        it has a `checkpoint_dir`, which is left out.
     """
     content = Path(path).read_bytes()  # Python's own errors for files that are missing
     try:
@@ -312,6 +313,7 @@ def _make(cls: Any, document: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
     """The estimator that a checked document describes."""
     state = plain.decode(document["state"], tensors, OBJECTS)
     parameters = plain.decode(document["parameters"], tensors, OBJECTS)
+    _leave_out_folder(parameters)
     _check_fit(cls, state, document["networks"], parameters)
     for name, described in document["networks"].items():
         start = f"{name}."
@@ -321,6 +323,22 @@ def _make(cls: Any, document: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
     estimator = cls(**parameters)
     vars(estimator).update(state)
     return estimator
+
+
+def _leave_out_folder(parameters: dict[str, Any]) -> None:
+    """Whoever made a file does not say where the next `fit` reads and writes."""
+    folder = parameters.get("checkpoint_dir")
+    if folder is None:
+        return
+    parameters["checkpoint_dir"] = None
+    if parameters.get("resume") == "must":
+        parameters["resume"] = "auto"
+    warnings.warn(
+        f"checkpoint_dir={os.fspath(folder)!r} of the file is left out: set it anew with "
+        "set_params(checkpoint_dir=...) if fit is to write checkpoints there.",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 def _check_fit(cls: Any, state: Any, networks: Mapping[str, Any], parameters: Any) -> None:

@@ -680,3 +680,19 @@ def test_unseal_reads_without_judging(gan, path):
     assert same.keys() == tensors.keys()
     path.write_bytes(seal(other, same))
     assert read(path, CLASSES).n_steps_ == other["state"]["n_steps_"]
+
+
+def test_a_file_does_not_say_where_the_next_fit_writes(small, digits, path, tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoints"
+    settings = {"image_shape": (8, 8), "n_epochs": 1}
+    small(checkpoint_dir=folder, **settings).fit(digits[0])
+    gan = small(checkpoint_dir=folder, resume="must", **settings).fit(digits[0])
+    gan.save(path)
+    with pytest.warns(UserWarning, match=f"checkpoint_dir={str(folder)!r} of the file is left out"):
+        other = skgan.load(path)
+    assert (other.checkpoint_dir, other.resume) == (None, "auto")
+    np.testing.assert_array_equal(other.transform(digits[0]), gan.transform(digits[0]))
+    before = sorted(folder.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    other.set_params(n_epochs=2).fit(digits[0])
+    assert sorted(folder.rglob("*")) == before

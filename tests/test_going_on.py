@@ -707,7 +707,7 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "moment", [pytest.param(m, marks=[pytest.mark.slow] * (m > 1)) for m in range(20)]
+    "moment", [pytest.param(m, marks=[pytest.mark.slow] * (m > 1)) for m in range(50)]
 )
 def test_killed_at_any_moment(tmp_path, undisturbed, moment):
     """SIGKILL, then resume: equal bit for bit, with the remaining steps only."""

@@ -43,7 +43,7 @@ def samples():
 
 @pytest.fixture(autouse=True)
 def in_time(tmp_path, monkeypatch):
-    """A value that hangs is a failure, not the end of the run; folders that it names are made here."""
+    """A value that hangs is a failure, not the end of all; folders that are named are made here."""
     monkeypatch.chdir(tmp_path)
     if threading.current_thread() is not threading.main_thread():
         yield
