@@ -657,13 +657,16 @@ def test_ctrl_c_behind_the_training_with_stop_loses_nothing(small, digits, monke
 
 
 CHILD = """
-import sys
+import os, sys, time
 import numpy as np
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
 from skgan.engine.players import Players
-from skgan.utils.files import write_atomically
-folder, out = sys.argv[1:3]
-count, update = [], Players.update
+folder, out, pause = sys.argv[1:4]
+count, update, sync = [], Players.update, os.fsync
+def slow(handle):
+    time.sleep(float(pause))
+    sync(handle)
+os.fsync = slow
 def counting(self, **named):
     count.append(1)
     update(self, **named)
@@ -678,10 +681,14 @@ np.savez(out, Z=est.transform(X), n=len(count))
 """
 
 
-def kill_and_resume(folder, delay):
-    """Kill a fit `delay` seconds after its first checkpoint; resume; (features, steps done)."""
+def kill_and_resume(folder, delay, pause):
+    """Kill a fit `delay` seconds after its first checkpoint; resume; (features, steps done).
+
+    Each of the two times that a checkpoint is flushed to the disk takes `pause` seconds longer.
+    """
     folder.mkdir()
     command = [sys.executable, "-c", CHILD, str(folder / "checkpoints"), str(folder / "out.npz")]
+    command.append(str(pause))
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=env)
     while not list(folder.rglob("epoch*")):
@@ -690,16 +697,17 @@ def kill_and_resume(folder, delay):
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     killed = process.wait() != 0
+    left = len(list(folder.rglob(".*.part")))
     epoch = max(int(p.stem.removeprefix("epoch-")) for p in folder.rglob("epoch*"))
     subprocess.run(command, env=env, check=True)
     with np.load(folder / "out.npz") as out:
-        return out["Z"], int(out["n"]), epoch, killed
+        return out["Z"], int(out["n"]), epoch, killed, left
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
-    command = [sys.executable, "-c", CHILD, str(folder / "c"), str(folder / "out.npz")]
+    command = [sys.executable, "-c", CHILD, str(folder / "c"), str(folder / "out.npz"), "0"]
     subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
     with np.load(folder / "out.npz") as out:
         assert int(out["n"]) == 40 * 4 * 2
@@ -711,11 +719,24 @@ def undisturbed(tmp_path_factory):
 )
 def test_killed_at_any_moment(tmp_path, undisturbed, moment):
     """SIGKILL, then resume: equal bit for bit, with the remaining steps only."""
-    delay = random.Random(moment).uniform(0, 0.8)
-    Z, n_updates, epoch, killed = kill_and_resume(Path(tmp_path) / "fit", delay)
+    delay, pause = random.Random(moment).uniform(0, 0.8), 0.02 * (moment % 2)
+    fit = Path(tmp_path) / "fit"
+    Z, n_updates, epoch, killed, _ = kill_and_resume(fit, delay, pause)
     assert np.array_equal(Z, undisturbed)
     assert n_updates == (40 - epoch) * 4 * 2
     assert killed or epoch == 40
+    assert not list(fit.rglob("*.part"))
+
+
+def test_killed_while_a_checkpoint_is_written(tmp_path, undisturbed):
+    """The next fit removes what a killed one has left of an unfinished file."""
+    for i in range(5):  # until a kill has met a flush
+        fit = Path(tmp_path) / f"fit{i}"
+        Z, _, _, killed, left = kill_and_resume(fit, 0.3 + 0.07 * i, 0.1)
+        assert np.array_equal(Z, undisturbed) and not list(fit.rglob("*.part"))
+        if killed and left:
+            return
+    raise AssertionError("no kill met a file that was being written")
 
 
 def test_estimator_without_checkpoints_writes_nothing(small, digits, tmp_path, monkeypatch):
