@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from . import settings
 from .data.arrays import ArraySource, check_numeric, learn_format, opened
+from .data.containers import words_named
 from .data.sources import LazyImages
 from .engine import checkpoint, reporting, runtime
 from .engine.identity import identity
@@ -249,9 +250,10 @@ class BaseGAN(
             return self._validate_lazy(X, reset=reset)
         if not reset and getattr(X, "ndim", 0) > 2:  # scikit-learn would speak of features
             self._format.check_shape(X)
-        X = validate_data(
-            self, X, reset=reset, dtype="numeric", allow_nd=True, ensure_min_samples=1 + reset
-        )
+        with words_named(X):
+            X = validate_data(
+                self, X, reset=reset, dtype="numeric", allow_nd=True, ensure_min_samples=1 + reset
+            )
         check_numeric(X)
         if not reset:
             self._format.check(X)
@@ -275,8 +277,7 @@ class BaseGAN(
         check_is_fitted(self)
         settings.check_use(self)
         nets = {role: getattr(self, self._place(role)) for role in self._roles}
-        with settings.use_after_fit():
-            runtime.place(nets.values(), self.device)
+        runtime.place(nets.values(), self.device)
         return with_trunk(nets)
 
     def _nets(self) -> SimpleNamespace:

@@ -5,8 +5,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -468,3 +470,29 @@ def test_a_function_that_augments_is_tried_before_training(small, digits, no_tra
     ]:
         with pytest.raises(ValueError, match=f"augment=.*{words}"):
             small(image_shape=(8, 8), augment=function).fit(digits[0])
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        (pd.DataFrame({"a": [1.0, 2.0], "kind": ["x", "y"]}), "column 'kind' of X has words.* 'x'"),
+        (pd.DataFrame({"a": ["1", "2"], "kind": ["3", "y"]}), "column 'kind' of X has words.* 'y'"),
+        (
+            np.array([[1, 2], [3, "z"]], object),
+            "column 1 of X has words.*OneHotEncoder",
+        ),
+        ([["a", "b"], ["c", "d"]], "column 0 of X has words"),
+    ],
+)
+def test_words_in_a_table_are_named_by_column(small, no_training, X, words):
+    with pytest.raises(ValueError, match=words):
+        small(generator="auto", discriminator="auto").fit(X)
+
+
+def test_images_of_another_size_are_told_how_to_be_resized(small):
+    images = np.random.default_rng(0).integers(0, 255, (12, 20, 30, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(image) for image in images]
+    est = small(n_epochs=0).fit(LazyImages(pictures, size=(8, 10)))
+    with pytest.raises(ValueError, match=r"\(20, 30, 3\).*\(8, 10, 3\).*LazyImages\(X, size="):
+        est.transform(pictures[:2])
+    assert len(est.transform(LazyImages(pictures[:2], size=(8, 10)))) == 2

@@ -127,7 +127,8 @@ class DataFormat:
         if X.shape[1:] != self.row_shape:
             raise ValueError(
                 f"X has samples of shape {X.shape[1:]}, but this estimator was fitted on samples "
-                f"of shape {self.row_shape}: pass images of the same size, channels and layout."
+                f"of shape {self.row_shape}: pass images of the same size, channels and layout; "
+                "LazyImages(X, size=(h, w)) resizes files and PIL images."
             )
 
     def check(self, X: Any) -> None:

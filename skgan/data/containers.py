@@ -1,5 +1,6 @@
 """What X may be besides an array: paths of files, images of Pillow; and what it cannot be."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,43 @@ def refuse_no_container(name: str, value: Any) -> None:
         )
     if problem:
         raise TypeError(name + problem)
+
+
+@contextlib.contextmanager
+def words_named(X: Any) -> Iterator[None]:
+    """An error about words among the numbers of a table names their column."""
+    try:
+        yield
+    except ValueError as error:
+        about = "could not convert string" in str(error) or "bytes/strings" in str(error)
+        if not about or len(np.shape(X)) != 2:
+            raise
+        for name, column in _columns(X):
+            texts = [value for value in np.asarray(column, object) if isinstance(value, str)]
+            words = [text for text in texts if not _is_number(text)]
+            if words:
+                raise ValueError(
+                    f"column {name!r} of X has words, such as {words[0]!r}: leave it out, or make "
+                    "numbers of it, as scikit-learn's OneHotEncoder and OrdinalEncoder do."
+                ) from error
+        raise
+
+
+def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
+    """(name or number, values) of the columns of a table."""
+    names = getattr(X, "columns", None)
+    if names is not None:
+        yield from ((name, X[name]) for name in names)
+    else:
+        yield from enumerate(np.asarray(X, object).T)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_picture(value: Any) -> bool:
