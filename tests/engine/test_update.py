@@ -485,6 +485,39 @@ def test_processes_go_on_each_with_noise_of_its_own(tmp_path):
         assert all(torch.equal(a[name][k], b[name][k]) for k in parameters)
 
 
+def _diverge_in(rank, meeting, path):
+    import torch.distributed as dist
+
+    from skgan import DCGANDiscriminatorFeatures, MLPSpec
+
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    update, calls = Players.update, []
+
+    def diverging(self, **losses):
+        calls.append(rank)
+        factor = float("inf") if rank == 0 and len(calls) > 10 else 1.0
+        self.meters.add({f"{role}_strange": factor * torch.ones(()) for role in losses})
+        update(self, **losses)
+
+    Players.update = diverging
+    X = torch.randn(240, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    spec = MLPSpec(4, n_layers=1)
+    est = DCGANDiscriminatorFeatures(
+        latent_dim=4, n_epochs=1, batch_size=2, generator=spec, discriminator=spec
+    )
+    try:
+        est.fit(X)
+    except FloatingPointError as error:
+        Path(f"{path}/{rank}.txt").write_text(f"{len(calls)} {error}")
+    dist.destroy_process_group()
+
+
+def test_processes_learn_of_what_diverged_in_one_of_them_in_the_same_step(tmp_path):
+    in_two_processes(_diverge_in, tmp_path)
+    a, b = ((tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
+    assert a == b and a.startswith("100 the strange of network 'discriminator' became inf")
+
+
 def test_processes_average_their_gradients(tmp_path):
     in_two_processes(_average_in, tmp_path)
     two = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
