@@ -26,7 +26,10 @@ LONG = [
     (np.nan, np.nan), "1", {"a": 1}, [[1]],
 ]  # fmt: skip
 # Numbers that only say how long to work, or where to write.
-HOW_LONG = {"n_epochs", "n_steps", "checkpoint_dir", "generator_steps", "n_critic"}
+HOW_LONG = {
+    "n_epochs", "n_steps", "checkpoint_dir", "generator_steps", "n_critic", "n_adversary_steps",
+    "encoder_steps",
+}  # fmt: skip
 # The largest networks that are allowed take minutes to build.
 AT_MOST = 30  # seconds
 
@@ -79,6 +82,8 @@ def made(cls):
     if cls.__name__ == "FewLabelClassifier":
         chosen["classifier"] = None
     known = cls().get_params(deep=False)
+    if "gan" in known:
+        chosen |= {"gan": made(DCGANDiscriminatorFeatures), "encoder": "auto"}
     return cls(**{k: v for k, v in chosen.items() if k in known})
 
 
@@ -180,6 +185,8 @@ def test_a_fit_with_finite_features_or_an_error_that_names_it(cls, name, samples
             warnings.simplefilter("ignore")
             found = outcome(est, name, value, samples)
         if found == "diverged" and (name.endswith("lr") or name == "temperature"):
+            continue
+        if found == "named" and callable(value):  # tried when it is first needed
             continue
         if found != "fitted":
             wrong[repr(value)] = f"in training: {found}"

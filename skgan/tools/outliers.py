@@ -187,7 +187,12 @@ class GANOutlierDetector(OutlierMixin, BaseEstimator):
 def _scores(gan: Any, score: Any, X: Any) -> np.ndarray:
     """The scores (n,) of samples, which have to be numbers."""
     if callable(score):
-        found = np.asarray(score(gan, X))
+        try:
+            found = np.asarray(score(gan, X))
+        except Exception as error:
+            raise ValueError(
+                f"score_func={score!r}, called with the fitted estimator and X, failed: {error}"
+            ) from error
     else:
         # The last bits of a network's output depend on the size of the batch: one sample alone is
         # to have the score that it has among others.

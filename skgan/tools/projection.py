@@ -34,6 +34,7 @@ from ..nn.build import check_kind_of_choice
 from ..utils.checks import (
     check_choice,
     check_number,
+    check_size,
     check_transformer,
     check_verbose,
     random_state_of,
@@ -266,8 +267,9 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
         check_choice("method", self.method, METHODS)
         check_kind_of_choice("encoder", self.encoder, "encoder")
         random_state_of(self.random_state)
-        for name in ("n_steps", "n_starts", "batch_size"):
-            check_number(name, getattr(self, name), low=1, integer=True)
+        check_number("n_steps", self.n_steps, low=1, integer=True)
+        for name in ("n_starts", "batch_size"):
+            check_size(name, getattr(self, name), high=2**16)
         check_number("encoder_steps", self.encoder_steps, low=1, integer=True, auto=True)
         for name in ("feature_weight", "tol"):
             check_number(name, getattr(self, name), low=0)
