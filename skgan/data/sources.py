@@ -75,9 +75,15 @@ class LazyImages:
     ValueError
         If it is empty, a parameter is unknown, or an image cannot be decoded or has another size
         than the first one. The message names the file or item. The constructor decodes only the
-        first image; the others raise when their batch is read.
+        first image, or the first four of a Dataset with a transform, twice; the others raise when
+        their batch is read.
     FileNotFoundError
         If a file is missing.
+
+    Warns
+    -----
+    UserWarning
+        If items of a Dataset differ between two readings, as with a random transform.
 
     Examples
     --------

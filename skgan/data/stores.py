@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -11,8 +12,10 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
+from ..utils.seeds import global_state_kept
 from .tensors import apart, together
 
+N_TWICE = 4  # items of a Dataset that are read twice, to see whether they repeat
 N_THREADS = min(4, os.cpu_count() or 1)  # Pillow releases the GIL while it decodes
 FILES_PER_TASK = 8
 READ_BYTES = 2**28  # at most this much of an array is read at once
@@ -100,6 +103,23 @@ class Items:
                 "(h, w), (c, h, w) or (h, w, c) arrays of numbers."
             )
         self.row_shape, self.dtype = first.shape, first.dtype
+        self._warn_of_random_items()
+
+    def _warn_of_random_items(self) -> None:
+        """Read a few items twice, where functions change them, which may do so at random."""
+        if not _has_transform(self.dataset):
+            return
+        with global_state_kept():
+            pairs = [(self._image(i), self._image(i)) for i in range(min(N_TWICE, len(self)))]
+        if all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
+            return
+        warnings.warn(
+            f"items of {self.name} differ from one reading to the next, as its transform draws at "
+            "random: features of the same row will differ, too. Leave such changes to augment=, "
+            "and give the Dataset a transform that repeats.",
+            UserWarning,
+            stacklevel=5,
+        )
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -273,6 +293,16 @@ class StoredRows:
         if "reopen" in state:
             file, name, *_ = self.__dict__.pop("reopen")
             self.array = importlib.import_module("h5py").File(file, "r")[name]
+
+
+def _has_transform(dataset: Any) -> bool:
+    inner = [
+        getattr(dataset, "dataset", None),
+        *getattr(dataset, "datasets", ()),
+    ]  # of a part, a sum
+    if any(_has_transform(part) for part in inner if part is not None):
+        return True
+    return any(getattr(dataset, name, None) for name in ("transform", "transforms"))
 
 
 def _labels_of(dataset: Any) -> np.ndarray | None:

@@ -480,6 +480,28 @@ def test_an_hdf5_file_that_is_closed_or_open_for_writing(small, tmp_path):
         small().fit(images)
 
 
+class Transformed(torch.utils.data.Dataset):
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        return self.transform(torch.full((1, 8, 8), float(i)))
+
+
+def test_random_transforms_are_warned_of_and_others_are_not(recwarn):
+    random = Transformed(lambda x: x + torch.rand(()))
+    for data in (random, Subset(random, [3, 5]), ConcatDataset([random, random])):
+        with pytest.warns(UserWarning, match="differ from one reading to the next.*augment="):
+            LazyImages(data)
+    recwarn.clear()
+    LazyImages(Transformed(lambda x: x + 1))
+    LazyImages(Transformed(lambda x: x * np.nan))
+    assert not [w for w in recwarn if "differ from one reading" in str(w.message)]
+
+
 # ---------------------------------------------------------------- Datasets in memory
 
 
