@@ -310,6 +310,26 @@ def attributes_not_compared():
     kinds.check_declared = lambda declared, values: None
 
 
+def weight_norm_starts_without_noise():
+    from skgan.nn import init
+
+    init.set_noise = lambda net: None
+
+
+def threads_do_not_take_turns():
+    import contextlib
+
+    from skgan.utils import seeds
+
+    seeds._global_state = contextlib.nullcontext()
+
+
+def collapsed_samples_look_diverse():
+    from skgan.callbacks import CollapseGuard
+
+    CollapseGuard._diversity = lambda self, networks, X: 1.0
+
+
 def pytest_configure(config):
     name = os.environ.get("SKGAN_MUTATION")
     if name:
