@@ -88,6 +88,8 @@ def _rebuild(name: str, arguments: dict[str, Any], weights: Mapping[str, Tensor]
     n_generators = arguments.get("n_generators") or 0
     if n_generators > len(weights):  # each has its own; a damaged file may say any number
         raise ValueError(f"n_generators={n_generators} with {len(weights)} tensors")
+    if (n_layers := _longest(arguments)) > max(64, len(weights)):  # those of a head have none
+        raise ValueError(f"{n_layers} layers with {len(weights)} tensors")
     arguments = dict(arguments)
     heads = arguments.pop("auxiliary", None)  # of a critic that has any
     with torch.device("meta"):  # nothing is allocated until all sizes are compared
@@ -98,6 +100,16 @@ def _rebuild(name: str, arguments: dict[str, Any], weights: Mapping[str, Tensor]
     _check_tensors(f" of a {name}", kinds.looks(net.state_dict()), kinds.looks(weights))
     net.load_state_dict(weights, assign=True)
     return lay_out(net).eval()
+
+
+def _longest(value: Any) -> int:
+    """The length of the longest sequence in nested arguments."""
+    inner = value.values() if isinstance(value, dict) else value if _is_sequence(value) else ()
+    return max([len(value) if _is_sequence(value) else 0, *map(_longest, inner)])
+
+
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
 
 
 def _check_tensors(of: str, expected: dict[str, Any], found: dict[str, Any]) -> None:

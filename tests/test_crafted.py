@@ -159,6 +159,54 @@ def test_values_that_make_no_sense_are_refused(path):
             skgan.load(path)
 
 
+BOMBS = {
+    "strings": lambda d, t: d["parameters"].update(
+        verbose={"!": "strings", "dtype": "str", "values": ["a"] * 40_000 + ["a" * 40_000]}),
+    "several arrays of strings": lambda d, t: d["parameters"].update(verbose=[
+        {"!": "strings", "dtype": "str", "values": ["a"] * 900 + ["a" * 15_000]}] * 40),
+    "references": lambda d, t: (
+        t.update(bomb=torch.zeros(100_000, dtype=torch.uint8)),
+        d["parameters"].update(verbose=[{"!": "bytes", "tensor": "bomb"}] * 20_000)),
+    "a shape": lambda d, t: d["state"].update(
+        input_shape_={"!": "tuple", "items": [1, 20_000, 20_000]}),
+    "blocks": lambda d, t: [
+        n["arguments"].update({k: {"!": "tuple", "items": [64] * 8000}})
+        for n in d["networks"].values() for k in ("channels", "strides") if k in n["arguments"]],
+    "a size": lambda d, t: [
+        n["arguments"].update(latent_dim=10**9) for n in d["networks"].values()
+        if "latent_dim" in n["arguments"]],
+}  # fmt: skip
+MEASURE = """
+import resource, sys, skgan
+from pathlib import Path
+def used():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+skgan.load(sys.argv[1])
+for path in sys.argv[2:]:
+    before = used()
+    try:
+        skgan.load(path)
+        print("loaded", end=" ")
+    except ValueError:
+        print("refused", end=" ")
+    print(used() - before, Path(path).stat().st_size)
+"""
+
+
+def test_small_files_do_not_become_large(tmp_path):
+    """All are refused, and take no more memory than 4 times their size and 100 MB."""
+    pytest.importorskip("resource")
+    whole = GOLDEN / "v2_images.safetensors"
+    paths = [tmp_path / f"{i}.safetensors" for i in range(len(BOMBS))]
+    for path, bomb in zip(paths, BOMBS.values(), strict=True):
+        crafted(path, whole, bomb)
+    command = [sys.executable, "-c", MEASURE, whole, *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name, line in zip(BOMBS, done.stdout.splitlines(), strict=True):
+        word, grown, size = line.split()
+        assert word == "refused" and int(grown) < 4 * int(size) + 100 * 2**20, (name, line)
+
+
 def test_values_nested_too_deeply_are_refused(path):
     """How deep that is depends on Python; no other error than a ValueError ever comes out."""
     deep, refused = [], 0

@@ -86,7 +86,7 @@ class Encoder:
     def _array(self, name: str, value: np.ndarray) -> dict[str, Any]:
         if value.dtype.kind in "OU" and value.ndim == 1 and all(isinstance(v, str) for v in value):
             strings = list(map(str, value))
-            if not _too_wide(strings):
+            if _n_characters(strings) <= MAX_CHARACTERS:
                 dtype = "object" if value.dtype.kind == "O" else "str"
                 return {TAG: "strings", "dtype": dtype, "values": strings}
         if value.dtype.name not in SCALARS:
@@ -114,8 +114,29 @@ def _refusal(name: str, value: Any) -> TypeError:
     )
 
 
-def _too_wide(strings: list[str]) -> bool:
-    return len(strings) * max(map(len, strings), default=0) > MAX_CHARACTERS
+def _n_characters(strings: list[str]) -> int:
+    """As NumPy keeps them, each as wide as the longest."""
+    return len(strings) * max(map(len, strings), default=0)
+
+
+class _Unused:
+    """The tensors of a file, each of which one value may use, and the room for arrays of strings.
+
+    So what is decoded is no larger than the file, but for strings, which have 64 MB at most.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]):
+        self.tensors, self.n_characters = dict(tensors), MAX_CHARACTERS
+
+    def take(self, name: Any) -> Tensor:
+        if name not in self.tensors:
+            raise LookupError(f"tensor {shown(name)} is missing, or is used twice")
+        return self.tensors.pop(name)
+
+    def make_room(self, strings: list[str]) -> None:
+        self.n_characters -= _n_characters(strings)
+        if self.n_characters < 0:
+            raise ValueError("arrays of strings have more than 64 MB")
 
 
 def decode(value: Any, tensors: Mapping[str, Tensor], objects: Objects) -> Any:
@@ -126,7 +147,11 @@ def decode(value: Any, tensors: Mapping[str, Tensor], objects: Objects) -> Any:
     LookupError, RuntimeError, TypeError, ValueError
         For what `Encoder` does not write. A document nested too deeply is a RecursionError.
     """
-    inner = functools.partial(decode, tensors=tensors, objects=objects)
+    return _decode(value, _Unused(tensors), objects)
+
+
+def _decode(value: Any, unused: _Unused, objects: Objects) -> Any:
+    inner = functools.partial(_decode, unused=unused, objects=objects)
     if isinstance(value, list):
         return [inner(v) for v in value]
     if not isinstance(value, dict):
@@ -143,13 +168,13 @@ def decode(value: Any, tensors: Mapping[str, Tensor], objects: Objects) -> Any:
         case "scalar":
             return _scalar(SCALARS[value["dtype"]], inner(value["value"]))
         case "array":
-            return tensors[value["tensor"]].numpy()
+            return unused.take(value["tensor"]).numpy()
         case "tensor":
-            return tensors[value["tensor"]]
+            return unused.take(value["tensor"])
         case "strings":
-            return _strings(value["values"], value["dtype"])
+            return _strings(value["values"], value["dtype"], unused)
         case "bytes":
-            return tensors[value["tensor"]].numpy().tobytes()
+            return unused.take(value["tensor"]).numpy().tobytes()
         case "device":
             return torch.device(value["value"])
         case "path":
@@ -165,9 +190,8 @@ def _scalar(kind: type[np.generic], value: Any) -> np.generic:
     return kind(value)
 
 
-def _strings(values: Any, dtype: str) -> np.ndarray:
+def _strings(values: Any, dtype: str, unused: _Unused) -> np.ndarray:
     if not isinstance(values, list) or not all(type(v) is str for v in values):
         raise TypeError(f"an array of strings holds strings only, not {shown(values)}")
-    if _too_wide(values):
-        raise ValueError("an array of strings has more than 64 MB")
+    unused.make_room(values)
     return np.array(values, dtype={"object": object, "str": str}[dtype])
