@@ -225,8 +225,8 @@ class ClassifierParameters(Checked):
 
 
 @parameters
-class WeightedClassesMixin(ClassificationMixin, Checked):
-    """Games whose classes have weights in the cross-entropy of labelled samples.
+class SemiSupervisedMixin(ClassificationMixin, Checked):
+    """Games that learn from samples with and without a label.
 
     Parameters
     ----------
@@ -234,6 +234,9 @@ class WeightedClassesMixin(ClassificationMixin, Checked):
         Factors of the classes in the cross-entropy of labelled samples: {label: factor}, where
         labels that are left out have 1; or "balanced", n / (n_classes n_k) for n labelled samples,
         n_k of them of the class. None: 1 for all.
+    supervised_weight : float
+        Weight of the cross-entropy of labelled samples. Each minibatch has as many of these as it
+        has samples in all; where few have a label, they come again.
 
     Attributes
     ----------
@@ -244,6 +247,7 @@ class WeightedClassesMixin(ClassificationMixin, Checked):
     """
 
     class_weight: Any = None
+    supervised_weight: float = 1.0
 
     _holds: ClassVar[Mapping[str, Any]] = {"class_weight_": array("f", 1)}
 
@@ -256,6 +260,7 @@ class WeightedClassesMixin(ClassificationMixin, Checked):
             )
         for factor in weight.values() if isinstance(weight, Mapping) else ():
             check_number("class_weight", factor, low=0)
+        check_number("supervised_weight", self.supervised_weight, low=0)
         super()._check()
 
     def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray]:
@@ -281,33 +286,11 @@ class WeightedClassesMixin(ClassificationMixin, Checked):
             )
         return np.array([float(weight.get(label, 1)) for label in classes])
 
-    def _weighted_cross_entropy(self, scores: Tensor, y: Tensor) -> Tensor:
-        """-E w(y) log p(y | x), p = softmax of the scores (n, n_classes), for indices y (n,)."""
-        weight = torch.as_tensor(self.class_weight_, dtype=torch.float32, device=scores.device)
-        return cross_entropy(scores, y, weight)
-
-
-@parameters
-class SemiSupervisedMixin(WeightedClassesMixin):
-    """Games that learn from samples with and without a label.
-
-    Parameters
-    ----------
-    supervised_weight : float
-        Weight of the cross-entropy of labelled samples. Each minibatch has as many of these as it
-        has samples in all; where few have a label, they come again.
-    """
-
-    supervised_weight: float = 1.0
-
-    def _check(self) -> None:
-        check_number("supervised_weight", self.supervised_weight, low=0)
-        super()._check()
-
     def _supervised_loss(self, net: Callable[[Tensor], Tensor], batch: Any) -> Tensor:
         """The weighted cross-entropy of the scores that `net` gives to labelled samples."""
         x, y = batch.labelled()
-        return self.supervised_weight * self._weighted_cross_entropy(net(x), y)
+        weight = torch.as_tensor(self.class_weight_, dtype=torch.float32, device=x.device)
+        return self.supervised_weight * cross_entropy(net(x), y, weight)
 
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:

@@ -16,7 +16,8 @@ features on SVHN with such a network; Mao et al. read the layer before a bias-fr
 from typing import Any, ClassVar
 
 from ..base import BaseGAN
-from ..classification import ClassifierParameters, WeightedClassesMixin
+from ..classification import ClassificationMixin, ClassifierParameters
+from ..losses import cross_entropy
 from ..nn import build_network
 from ..nn.norms import NORMS
 from ..parameters import TrunkFeatures
@@ -26,7 +27,7 @@ from ..utils.parameters import parameters
 
 
 @parameters
-class SupervisedFeatures(WeightedClassesMixin, ClassifierParameters, TrunkFeatures, BaseGAN):
+class SupervisedFeatures(ClassificationMixin, ClassifierParameters, TrunkFeatures, BaseGAN):
     """Features from a classifier, trained on labels alone.
 
     `fit` trains a network of the discriminators' families on X and y. `transform` returns the
@@ -72,7 +73,7 @@ class SupervisedFeatures(WeightedClassesMixin, ClassifierParameters, TrunkFeatur
         }  # fmt: skip
 
     def _step(self, nets, batch, update):
-        update(classifier=self._weighted_cross_entropy(nets.classifier(batch.x), batch.y))
+        update(classifier=cross_entropy(nets.classifier(batch.x), batch.y))
 
     def _refresh(self, nets, x, z):
         nets.classifier(x)

@@ -382,20 +382,3 @@ def test_score_leaves_out_rows_without_a_label(digits):
         est.score(X, np.full(len(y), -1))
     two = fitted(X, np.where(y < 5, -1, 1))  # here -1 is a class
     assert two.score(X, np.where(y < 5, -1, 1)) == np.mean(two.predict(X) == np.where(y < 5, -1, 1))
-
-
-def test_weights_of_classes_move_what_is_predicted_and_balance_what_is_rare(digits):
-    X, y = digits[0], digits[1] % 2
-    rare = np.flatnonzero(y == 0)[12:]  # 12 samples of one class are left
-    X_few, y_few = np.delete(X, rare, axis=0), np.delete(y, rare)
-    settings = {"classifier": MLPSpec(16, n_layers=1), "n_epochs": 5, "random_state": 0,
-                "device": "cpu"}  # fmt: skip
-
-    def recall(weight):
-        est = SupervisedFeatures(class_weight=weight, **settings).fit(X_few, y_few)
-        return float((est.predict(X[rare]) == 0).mean()), est
-
-    (plain, _), (balanced, est), (heavy, _) = map(recall, (None, "balanced", {0: 1000.0}))
-    assert plain + 0.03 < balanced <= heavy
-    n, n_rare = len(y_few), int((y_few == 0).sum())
-    np.testing.assert_allclose(est.class_weight_, [n / (2 * n_rare), n / (2 * (n - n_rare))])

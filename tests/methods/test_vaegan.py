@@ -335,7 +335,8 @@ def test_likelihood_is_of_samples_as_they_are_and_the_game_of_augmented_ones(sma
     passes = []
 
     def dim(x):
-        passes.append(x)
+        if x.any():  # it is tried on zeros before training
+            passes.append(x)
         return x / 2
 
     est = small(VAEGANEncoder, image_shape=(8, 8), n_epochs=1, augment=dim).fit(digits[0][:64])
