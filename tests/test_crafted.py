@@ -26,7 +26,7 @@ GOLDEN = Path(__file__).parent / "golden"
 WARM = GOLDEN / "v2_warm.safetensors"
 SAVED = sorted(p.with_suffix(".safetensors") for p in GOLDEN.glob("v2_*.npz"))
 X = np.random.default_rng(0).random((40, 3))
-N = 500
+N = 2000
 
 
 @pytest.fixture
