@@ -496,3 +496,9 @@ def test_images_of_another_size_are_told_how_to_be_resized(small):
     with pytest.raises(ValueError, match=r"\(20, 30, 3\).*\(8, 10, 3\).*LazyImages\(X, size="):
         est.transform(pictures[:2])
     assert len(est.transform(LazyImages(pictures[:2], size=(8, 10)))) == 2
+
+
+def test_half_precision_numbers_are_compared_without_a_warning(small, digits, no_training):
+    with warnings.catch_warnings(), pytest.raises(AssertionError, match="training began"):
+        warnings.simplefilter("error", RuntimeWarning)
+        small(image_shape=(8, 8), lr=np.float16(0.01)).fit(digits[0])

@@ -53,9 +53,12 @@ def check_number(
     kind: type = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, bool)
     if good:
-        above = value > low if open_low else value >= low
-        below = value < high if open_high else value <= high
-        good = above and below and math.isfinite(value)
+        number = (
+            value.item() if isinstance(value, np.generic) else value
+        )  # or bounds become float16
+        above = number > low if open_low else number >= low
+        below = number < high if open_high else number <= high
+        good = above and below and math.isfinite(number)
     if not good:
         large = isinstance(value, numbers.Real) and value > LARGEST_NUMBER  # type: ignore[operator]
         high = math.inf if high == LARGEST_NUMBER and not large else high
