@@ -221,7 +221,9 @@ class CollapseGuard:
         """The mean distance between two generated samples, as a share of that between real ones."""
         rows = np.sort(random_state_of(0).permutation(len(X))[: self.n_samples])
         real = networks.encoded(X[rows]).cpu()
-        return _spread(networks.generate_in_parts(networks.draw(self.n_samples, 0))) / _spread(real)
+        drawn = networks.generate_in_parts(networks.draw(self.n_samples, 0))
+        of_real = _spread(real)
+        return _spread(drawn) / of_real if of_real else 1.0  # training samples may all be the same
 
     def _signs(self, estimator: Any, look: dict[str, Any]) -> list[str]:
         found = {

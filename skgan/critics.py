@@ -93,7 +93,7 @@ class CriticParameters(Checked):
         invert: characters in colour) or "photographs" (crop, flip and colour); "auto", which takes
         "digits" for images of one channel and "signs" for others; or a callable that maps samples
         (n, c, h, w) in [-1, 1] to the same, by differentiable operations (Zhao et al. 2020, arXiv
-        2006.10738).
+        2006.10738); it is tried on two samples of zeros before training.
     rotation_weight : float
         Weight beta of a rotation loss in D's loss: a second head of D tells by which of 0, 90, 180
         and 270 degrees real images were rotated. Every fourth image of a minibatch is used, in all

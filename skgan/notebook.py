@@ -6,18 +6,22 @@ import io
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 N_ROWS, N_COLUMNS = 2, 8  # of the sheet
 TILE = 64  # pixels of the longer side of a sample on the page
+# What a fit raises that is not usable as it is set, whose attributes were changed by hand, or that
+# does not fit into memory.
+BROKEN = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class NotebookDisplay:
     """The side of `BaseGAN` that notebooks ask for HTML.
 
     Below scikit-learn's diagram a fitted estimator shows samples of its generator, the same at
-    every call, and how it was trained. Looking at an estimator must not fail: where anything is
-    wrong with the fit, there is the diagram alone.
+    every call, and how it was trained. Looking at an estimator must not fail: where it cannot be
+    used as it is, there is the reason in place of samples.
     """
 
     def _repr_html_inner(self) -> str:
@@ -33,7 +37,7 @@ class NotebookDisplay:
         """scikit-learn's diagram; that of the parameters alone where attributes raise."""
         try:
             return super()._repr_html_inner()  # type: ignore[misc]
-        except Exception:
+        except BROKEN:
             unfitted: Any = type(self)(**self.get_params(deep=False))  # type: ignore[attr-defined]
             return super(NotebookDisplay, unfitted)._repr_html_inner()  # type: ignore[misc]
 
@@ -41,8 +45,10 @@ class NotebookDisplay:
         try:
             check_is_fitted(self)
             return f'<div style="margin: 0.5em 0">{_sheet(self)}{_table(self)}</div>'
-        except Exception:  # not fitted, or not usable with the present parameters
+        except NotFittedError:
             return ""
+        except BROKEN as error:
+            return f"<p>Samples are not shown: {html.escape(str(error))}</p>"
 
 
 def _sheet(estimator: Any) -> str:

@@ -354,6 +354,21 @@ def test_a_discriminator_that_ends_in_a_sigmoid_is_warned_of(net):
         build_network("discriminator", net, torch.Generator(), input_shape=(1, 8, 8), norm="none")
 
 
+class OfARange(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 1)
+
+    def forward(self, x):
+        assert x.abs().max() <= 1
+        return self.layer(x.flatten(1))
+
+
+def test_a_network_may_look_at_the_range_of_its_input():
+    given = {"input_shape": (1, 8, 8), "norm": "none"}
+    assert build_network("discriminator", OfARange(), torch.Generator(), **given) is not None
+
+
 @pytest.mark.parametrize("last", [nn.Identity(), nn.ReLU(), nn.LayerNorm(1)])
 def test_logits_are_not_warned_of(recwarn, last):
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), last)

@@ -24,6 +24,12 @@ UNLEARNED = ("patches", "scattering") if find_spec("kymatio") else ("patches",)
 READERS = {"mnist": datasets.load_mnist, "cifar10": datasets.load_cifar10}
 
 
+def run_or_table(parser, run, table):
+    """Do what the command line asks for."""
+    options = parser.parse_args()
+    (table if options.what == "table" else run)(options)
+
+
 def parser_of(description, work):
     """A parser with the options that all scripts have."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])

@@ -39,11 +39,7 @@ def main():
     parser.add_argument("--images", type=int, help="only the first so many training images")
     parser.add_argument("--steps", type=int, default=1000, help="of training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    options = parser.parse_args()
-    if options.what == "table":
-        table(options)
-    else:
-        run(options)
+    common.run_or_table(parser, run, table)
 
 
 def run(options):

@@ -53,11 +53,7 @@ def main():
     parser.add_argument("what", choices=["run", "table"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--digits", type=int, nargs="+", default=list(range(10)))
-    options = parser.parse_args()
-    if options.what == "table":
-        table(options)
-    else:
-        run(options)
+    common.run_or_table(parser, run, table)
 
 
 def run(options):

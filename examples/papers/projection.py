@@ -43,11 +43,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="of the GAN")
     parser.add_argument("--only", choices=["planted", "test"], help="one part")
-    options = parser.parse_args()
-    if options.what == "table":
-        table(options)
-    else:
-        run(options)
+    common.run_or_table(parser, run, table)
 
 
 def digits(options):

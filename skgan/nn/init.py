@@ -15,11 +15,9 @@ from .norms import V_STD, FromData, is_normalised
 
 
 def build_seeded(
-    make: Callable[[], nn.Module],
-    rng: torch.Generator,
-    he_weights: bool = False,
+    make: Callable[[], nn.Module], rng: torch.Generator, he_weights: bool = False,
     called: str = "heads",
-) -> nn.Module:
+) -> nn.Module:  # fmt: skip
     """Build on the meta device, where no random number is drawn, then initialise from `rng`.
 
     `called` is what the user calls the network, for messages.

@@ -18,7 +18,8 @@ from .joint import FAMILIES, UnaryDiscriminator
 from .mlp import MLPDiscriminator, MLPEncoder, MLPGenerator
 from .norms import V_STD
 
-MOST_BLOCKS, MOST_LAYERS = 16, 1000  # of stride 2: more than any image has; and of dense layers
+MOST_BLOCKS = 16  # each halves the image, and no image has sides of 2**16 pixels
+MOST_LAYERS = 1000  # dense ones
 SMALLEST_GRID = 4  # blocks are added as long as the deepest feature maps stay at least 4x4
 
 

@@ -152,6 +152,13 @@ def test_a_generator_that_makes_one_image_is_noticed(small, digits):
 
 
 @new
+def test_training_samples_that_are_all_the_same_are_no_collapse(small):
+    guard = CollapseGuard(patience=1)
+    small(image_shape=(8, 8), n_epochs=1).set_callbacks(guard).fit(np.full((20, 8, 8), 0.5))
+    assert guard.looks[0]["diversity"] == 1.0
+
+
+@new
 def test_a_discriminator_that_is_sure_of_everything_is_noticed(small, digits):
     guard = CollapseGuard(min_diversity=0, min_loss=0.05, max_alpha_cv=2.0)
     gan = small(

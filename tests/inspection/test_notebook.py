@@ -221,9 +221,12 @@ BREAKS = [
 
 
 @pytest.mark.parametrize("break_it", BREAKS)
-def test_a_broken_fit_is_the_diagram_alone(gan, break_it):
+def test_a_broken_fit_is_the_diagram_and_the_reason(gan, break_it):
     break_it(gan)
-    assert shown(gan) == diagram(gan)
+    page, alone = shown(gan), diagram(gan)
+    assert page.startswith(alone)
+    reason = page.removeprefix(alone)
+    assert re.fullmatch(r"<p>Samples are not shown: [^<]{10,}</p>", reason), reason
     assert "text/html" in gan._repr_mimebundle_()
 
 
@@ -236,7 +239,7 @@ def test_attributes_that_raise_leave_the_diagram_of_the_parameters(gan, monkeypa
         expected = diagram(gan)
     except RuntimeError:  # from scikit-learn 1.9 on it lists fitted attributes
         expected = diagram(DCGANDiscriminatorFeatures(**SMALL))
-    assert shown(gan) == expected
+    assert shown(gan) == f"{expected}<p>Samples are not shown: out of memory</p>"
     assert "text/html" in gan._repr_mimebundle_()
 
 
