@@ -225,29 +225,24 @@ class ClassifierParameters(Checked):
 
 
 @parameters
-class SemiSupervisedMixin(ClassificationMixin, Checked):
-    """Games that learn from samples with and without a label.
+class ClassWeights(ClassificationMixin, Checked):
+    """Factors of the classes in the cross-entropy of labelled samples.
 
     Parameters
     ----------
     class_weight : None, "balanced" or dict
         Factors of the classes in the cross-entropy of labelled samples: {label: factor}, where
         labels that are left out have 1; or "balanced", n / (n_classes n_k) for n labelled samples,
-        n_k of them of the class. None: 1 for all.
-    supervised_weight : float
-        Weight of the cross-entropy of labelled samples. Each minibatch has as many of these as it
-        has samples in all; where few have a label, they come again.
+        n_k of them of the class. None: 1 for all. `partial_fit`, which never sees all labels at
+        once, takes no "balanced".
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, in order.
     class_weight_ : ndarray of shape (n_classes,), float64
         The factors of the classes.
     """
 
     class_weight: Any = None
-    supervised_weight: float = 1.0
 
     _holds: ClassVar[Mapping[str, Any]] = {"class_weight_": array("f", 1)}
 
@@ -260,7 +255,11 @@ class SemiSupervisedMixin(ClassificationMixin, Checked):
             )
         for factor in weight.values() if isinstance(weight, Mapping) else ():
             check_number("class_weight", factor, low=0)
-        check_number("supervised_weight", self.supervised_weight, low=0)
+        if balanced and "_announced" in self.__dict__:
+            raise ValueError(
+                "class_weight='balanced' needs all labels at once, but partial_fit sees them in "
+                "parts: pass a dict {label: factor}, such as n / (n_classes n_k)."
+            )
         super()._check()
 
     def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray]:
@@ -286,11 +285,39 @@ class SemiSupervisedMixin(ClassificationMixin, Checked):
             )
         return np.array([float(weight.get(label, 1)) for label in classes])
 
+    def _weights_on(self, device: torch.device) -> Tensor:
+        """`class_weight_` as a tensor (n_classes,)."""
+        # Files of earlier versions hold none where the class had no weights then.
+        weights = getattr(self, "class_weight_", np.ones(len(self.classes_)))
+        return torch.as_tensor(weights, dtype=torch.float32, device=device)
+
+
+@parameters
+class SemiSupervisedMixin(ClassWeights):
+    """Games that learn from samples with and without a label.
+
+    Parameters
+    ----------
+    supervised_weight : float
+        Weight of the cross-entropy of labelled samples. Each minibatch has as many of these as it
+        has samples in all; where few have a label, they come again.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, in order.
+    """
+
+    supervised_weight: float = 1.0
+
+    def _check(self) -> None:
+        check_number("supervised_weight", self.supervised_weight, low=0)
+        super()._check()
+
     def _supervised_loss(self, net: Callable[[Tensor], Tensor], batch: Any) -> Tensor:
         """The weighted cross-entropy of the scores that `net` gives to labelled samples."""
         x, y = batch.labelled()
-        weight = torch.as_tensor(self.class_weight_, dtype=torch.float32, device=x.device)
-        return self.supervised_weight * cross_entropy(net(x), y, weight)
+        return self.supervised_weight * cross_entropy(net(x), y, self._weights_on(x.device))
 
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:

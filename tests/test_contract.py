@@ -60,7 +60,8 @@ BUILDERS = {
     "autoencoder": (AUTOENCODER, {"noise": 0.1, "dropout": 0.2}),
     "autoencoder-table": (AUTOENCODER, {"encoder": "auto", "loss": "l1", **TABLE}),
     "supervised": (SUPERVISED, {"layers": "all", "pool_grid": 2}),
-    "supervised-table": (SUPERVISED, {"classifier": "auto", "image_shape": None}),
+    "supervised-table": (SUPERVISED, {"classifier": "auto", "image_shape": None,
+                                      "class_weight": {0: 2.0}}),
     "mgan": (MGAN, {"n_generators": 3, "validation_fraction": 0.01}),
     "mgan-unshared": (MGAN, {"n_generators": 2, "n_shared_layers": 0, "extractor": "both"}),
     "mgan-partly": (MGAN, {"n_generators": 2, "n_shared_layers": 1, "share_bn": False,
@@ -100,7 +101,7 @@ BUILDERS = {
                                 "classifier_hidden": (5,), "lr": 0.05, "bn_stats": "running"}),
     "dann-table": (DANN, {"trunk": "auto", "lr_decay": None, "schedule": "constant",
                           "domain_weight": 0.1, "image_shape": None}),
-    "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": "balanced", **TABLE}),
+    "matching-table": (MATCHING, {"discriminator": "auto", "class_weight": {0: 2.0}, **TABLE}),
 }  # fmt: skip
 
 

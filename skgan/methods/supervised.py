@@ -1,6 +1,6 @@
 """A classifier's layers as features: the supervised counterpart of a GAN's discriminator.
 
-    min_C  -E_{x,y} log C(y | x)
+    min_C  -E_{x,y} w(y) log C(y | x)
 
 The same trunk as the discriminator's, trained on labels by cross-entropy: what features of a GAN
 are worth is seen next to it. Radford et al. 2016 (arXiv 1511.06434, sec. 5.2) compare DCGAN's
@@ -11,12 +11,17 @@ features on SVHN with such a network; Mao et al. read the layer before a bias-fr
 |---|---|
 | C | classifier |
 | x, y | `batch.x`, `batch.y` |
+| w | `class_weight_`, 1 by default |
+
+Among all C the one that minimises this has w(y) p(y | x) / sum_k w(k) p(k | x). C is therefore the
+softmax of s_k(x) + log w(k), so that the network's scores s are left with log p(y | x), as they are
+without weights: a head without bias would be slow to learn a constant.
 """
 
 from typing import Any, ClassVar
 
 from ..base import BaseGAN
-from ..classification import ClassificationMixin, ClassifierParameters
+from ..classification import ClassifierParameters, ClassWeights
 from ..losses import cross_entropy
 from ..nn import build_network
 from ..nn.norms import NORMS
@@ -25,9 +30,11 @@ from ..utils.checks import check_choice
 from ..utils.docs import A_SCORE_EACH, completed_by
 from ..utils.parameters import parameters
 
+LEAST_WEIGHT = 1e-12  # of a class whose weight is 0: its scores stay finite
+
 
 @parameters
-class SupervisedFeatures(ClassificationMixin, ClassifierParameters, TrunkFeatures, BaseGAN):
+class SupervisedFeatures(ClassWeights, ClassifierParameters, TrunkFeatures, BaseGAN):
     """Features from a classifier, trained on labels alone.
 
     `fit` trains a network of the discriminators' families on X and y. `transform` returns the
@@ -73,13 +80,15 @@ class SupervisedFeatures(ClassificationMixin, ClassifierParameters, TrunkFeature
         }  # fmt: skip
 
     def _step(self, nets, batch, update):
-        update(classifier=cross_entropy(nets.classifier(batch.x), batch.y))
+        w = self._weights_on(batch.x.device)
+        update(classifier=cross_entropy(self._scores(nets, batch.x), batch.y, w))
 
     def _refresh(self, nets, x, z):
         nets.classifier(x)
 
     def _scores(self, nets, x):
-        return nets.classifier(x)
+        w = self._weights_on(x.device)
+        return nets.classifier(x) + w.clamp_min(LEAST_WEIGHT).log()
 
     @completed_by(A_SCORE_EACH)
     def score_samples(self, X):

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import pickle
 from pathlib import Path
 
@@ -58,9 +59,13 @@ def test_it_learns_digits():
 # ------------------------------------------------------------------ the step
 
 
-def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
+@pytest.mark.parametrize("class_weight", [None, {0: 3.0, 4: 0.5}])
+def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, class_weight):
     """With every row next to its own label, which is found by the row's pixels."""
     X, y = digits[0][:250], digits[1][:250]
+    w = torch.ones(10)
+    for k, factor in (class_weight or {}).items():
+        w[k] = factor
     start = fitted(X, y, n_epochs=0)
     C = copy.deepcopy(start.classifier_).train()
     label = {row.numpy().tobytes(): i for row, i in zip(start._format.encode(X), y, strict=True)}
@@ -71,7 +76,7 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
         step(self, nets, batch, update)
 
     monkeypatch.setattr(SupervisedFeatures, "_step", watched)
-    est = fitted(X, y)
+    est = fitted(X, y, class_weight=class_weight)
     assert len(seen) == est.n_steps_ == 5
 
     optimizer = torch.optim.Adam(
@@ -80,10 +85,38 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch):
     for x in seen:
         target = torch.tensor([label[row.numpy().tobytes()] for row in x])
         optimizer.zero_grad()
-        nn.functional.cross_entropy(C(x), target).backward()
+        p = (w * C(x).exp()) / (w * C(x).exp()).sum(1, keepdim=True)
+        (-w[target] * p[range(len(x)), target].log()).mean().backward()
         optimizer.step()
     for p, q in zip(C.parameters(), est.classifier_.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=0, atol=1e-6)
+    with torch.no_grad():
+        scores = est.classifier_(start._format.encode(X))
+    p = (w * scores.exp()) / (w * scores.exp()).sum(1, keepdim=True)
+    torch.testing.assert_close(torch.tensor(est.predict_proba(X)).float(), p, rtol=0, atol=1e-4)
+
+
+def test_a_heavier_class_is_predicted_more_often_and_a_weightless_one_never():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    X = rng.normal(size=(400, 2)) + y[:, None]
+    shares = [
+        np.mean(fitted(X, y, class_weight={0: w}, n_epochs=20, lr=1e-3).predict(X) == 0)
+        for w in (0.0, 0.3, 1.0, 3.0)
+    ]
+    assert shares[0] == 0 and all(a + 0.05 < b for a, b in itertools.pairwise(shares)), shares
+
+
+def test_balanced_weights_need_all_labels_at_once(digits):
+    X, y = digits[0][:200], digits[1][:200]
+    est = fitted(X, y, class_weight="balanced")
+    np.testing.assert_allclose(est.class_weight_, 200 / (10 * np.bincount(y)))
+    before = est.decision_function(X)
+    with pytest.raises(ValueError, match=r"class_weight='balanced'.*pass a dict"):
+        est.partial_fit(X, y)
+    assert np.array_equal(est.decision_function(X), before)
+    est.set_params(class_weight={3: 2}).partial_fit(X[:20], y[:20])
+    assert est.class_weight_.tolist() == [1, 1, 1, 2, 1, 1, 1, 1, 1, 1]
 
 
 def test_cross_entropy_against_numbers():
