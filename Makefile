@@ -27,13 +27,13 @@ demo: $(VENV)/.installed-demo ## Train on real digits and show what the features
 	$(BIN)/python examples/demo.py $(ARGS)
 
 test: lint ## Check style and types, then run the quick tests
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 test-slow: $(VENV)/.installed-test ## Run the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-lowest: $(LOWEST_VENV)/.installed ## Run the quick tests on the lowest supported versions
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(LOWEST_VENV)/bin/python -m pytest -n $(JOBS) $(ARGS)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(LOWEST_VENV)/bin/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 bench: $(VENV)/.installed-demo ## Time skgan beside hand-written PyTorch; leave the machine alone
 	$(BIN)/python examples/benchmarks/bench.py $(ARGS)

@@ -29,6 +29,7 @@ from .nn.norms import NORMS
 from .penalties import Inputs, zero_centred_penalty
 from .utils.checks import check_choice, check_number, check_size
 from .utils.parameters import Checked, parameter, parameters
+from .utils.processes import drawn
 
 Augmentation = Callable[[Tensor], Tensor]
 
@@ -237,7 +238,8 @@ class CriticParameters(Checked):
             return policy
 
         def uniform(*shape: int) -> Tensor:
-            return torch.rand(shape, generator=rng, dtype=torch.float32)
+            n, *rest = shape
+            return drawn(lambda n: torch.rand(n, *rest, generator=rng, dtype=torch.float32), n)
 
         def augment(x: Tensor) -> Tensor:
             return augmented(x, policy, lambda *shape: uniform(*shape).to(x.device))

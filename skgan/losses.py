@@ -19,6 +19,18 @@ from torch.nn.functional import (
     softplus,
 )
 
+from .utils.processes import gathered
+
+
+def of_whole_minibatch(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let a loss that is no mean over samples see those of all training processes."""
+
+    @functools.wraps(loss)
+    def of(*tensors: Tensor, **settings: float) -> Tensor:
+        return loss(*map(gathered, tensors), **settings)
+
+    return of
+
 
 def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Make a loss compute in float32 on tensors that wide layers or GPUs return in bfloat16."""
@@ -91,6 +103,7 @@ GAN_LOSSES = {
 
 
 @in_float32
+@of_whole_minibatch
 def feature_matching_mean(real: Tensor, fake: Tensor) -> Tensor:
     """|| E f(x) - E f(G(z)) ||^2 for features (n, k) (as in MARTA GAN's paper)."""
     return (real.mean(0) - fake.mean(0)).square().sum()
@@ -201,6 +214,7 @@ def conditional_entropy(scores: Tensor) -> Tensor:
 
 
 @in_float32
+@of_whole_minibatch
 def marginal_entropy(scores: Tensor) -> Tensor:
     """H[E_x p(y | x)], p = softmax of the scores (n, k), in nats."""
     log_mean = log_softmax(scores, 1).logsumexp(0) - math.log(len(scores))
@@ -208,6 +222,7 @@ def marginal_entropy(scores: Tensor) -> Tensor:
 
 
 @in_float32
+@of_whole_minibatch
 def mean_cross_entropy(scores: Tensor) -> Tensor:
     """-1/k sum_j log E_x p(j | x), p = softmax of the scores (n, k); least for equal means."""
     log_mean = log_softmax(scores, 1).logsumexp(0) - math.log(len(scores))
@@ -242,6 +257,7 @@ def gaussian_nll(mean: Tensor, log_std: Tensor, c: Tensor) -> Tensor:
 
 
 @in_float32
+@of_whole_minibatch
 def labelled_cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
     """`cross_entropy` of the samples that have a label; those with -1 have none. 0 without any."""
     each = -log_softmax(scores, 1).gather(1, y.clamp(min=0)[:, None])[:, 0]
@@ -279,6 +295,7 @@ def _log_share(anchors: Tensor, others: Tensor, temperature: float, same: int) -
 
 
 @in_float32
+@of_whole_minibatch
 def nt_xent(a: Tensor, b: Tensor, *, temperature: float = 0.1) -> Tensor:
     """-1/(2n) sum over both views log p(the other view | one view), p a softmax over all 2n - 1.
 
@@ -291,6 +308,7 @@ def nt_xent(a: Tensor, b: Tensor, *, temperature: float = 0.1) -> Tensor:
 
 
 @in_float32
+@of_whole_minibatch
 def local_infomax(local: Tensor, whole: Tensor) -> Tensor:
     """-1/(n m) sum_ij log exp(l_ij . g_i) / (exp(l_ij . g_i) + sum_(k != i, j') exp(l_kj' . g_i)).
 
@@ -307,6 +325,7 @@ def local_infomax(local: Tensor, whole: Tensor) -> Tensor:
 
 
 @in_float32
+@of_whole_minibatch
 def contrast_generated(a: Tensor, b: Tensor, fake: Tensor, *, temperature: float = 0.1) -> Tensor:
     """-1/n sum_i 1/(n-1) sum_(j != i) log p(fake_j | fake_i): generated samples are one class.
 

@@ -148,6 +148,9 @@ class RuntimeParameters(Checked):
         Seed of all that `fit` draws. An int repeats it bit for bit at the same number of threads.
     verbose : int
         1 shows a progress bar.
+    sync_batchnorm : bool
+        Of training in several processes (torch.distributed): whether batch norm normalises by the
+        minibatch of all processes together, or each process by its own part, which is faster.
 
     Attributes
     ----------
@@ -162,6 +165,7 @@ class RuntimeParameters(Checked):
     transform_batch_size: int | str = parameter(default="auto", free=True)
     random_state: Any = None
     verbose: int = parameter(default=0, free=True)
+    sync_batchnorm: bool = True
 
     def _check(self) -> None:
         size = self.transform_batch_size
@@ -169,6 +173,7 @@ class RuntimeParameters(Checked):
         check_number("transform_batch_size", size, low=1, integer=True, auto=True)
         random_state_of(self.random_state)
         check_verbose(self.verbose)
+        check_flag("sync_batchnorm", self.sync_batchnorm)
         super()._check()
 
 

@@ -54,7 +54,7 @@ def virtual_adversarial(
     """
     # Paper: the gradient is taken at 1e-6 of the unit vector along d; in float32, probabilities
     # so close to each other differ by little more than their rounding.
-    log_p, x = log_softmax(scores.detach().float(), 1), x.detach()
+    log_p, x = _log_p(scores.detach()), x.detach()
     near = (1e-2 * _unit(d)).requires_grad_()
     (g,) = torch.autograd.grad(_kl(log_p, scores_of(x + near)).sum(), near)
     return _kl(log_p, scores_of(x + radius * _unit(g)))
@@ -62,7 +62,11 @@ def virtual_adversarial(
 
 def _kl(log_p: Tensor, scores: Tensor) -> Tensor:
     """KL(p || softmax of the scores) of every sample, shape (n,)."""
-    return (log_p.exp() * (log_p - log_softmax(scores.float(), 1))).sum(1)
+    return (log_p.exp() * (log_p - _log_p(scores))).sum(1)
+
+
+def _log_p(scores: Tensor) -> Tensor:
+    return log_softmax(scores.float() if scores.dtype == torch.bfloat16 else scores, 1)
 
 
 def _unit(d: Tensor) -> Tensor:

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from .data.arrays import ArraySource, Subset
 from .data.flat import warn_of_flat_images
-from .engine import batchnorm, checkpoint, processes, reporting, runtime
+from .engine import batchnorm, checkpoint, reporting, runtime
 from .engine.checkpoint import Checkpoints
-from .engine.loop import Plan, indices, interrupts, minibatches, split_rows, train
+from .engine.loop import Plan, indices, interrupts, minibatches, several, split_rows, train
 from .engine.players import Players
 from .nn import joined, layers_from_data, start_from_data
+from .utils import processes
 from .utils.checks import check_choice, check_number, is_word, random_state_of
 from .utils.domains import samples_from
 from .utils.parameters import Checked, names_of, parameter, parameters
@@ -104,6 +105,7 @@ class Training:
         chosen = not all(is_word(choice, "auto") for choice in choices)
         if state is None and source.format.image_shape is None and not chosen:
             warn_of_flat_images(source.X)
+        _check_processes(estimator, source)
         seed = int(random_state_of(estimator.random_state).randint(2**31 - 1))
         self.seed = processes.from_first(seed)
         rng = torch.Generator().manual_seed(self.seed)
@@ -119,9 +121,6 @@ class Training:
         if state is None:
             self._hold_out(source, validation_fraction)
             self._start_from_data(nets)
-        if processes.rank():
-            # Equal weights, noise of its own.
-            rng = stream(self.seed, f"process {processes.rank()}")
         self.players = Players(
             {role: net.to(self.device) for role, net in nets.items()},
             functools.partial(_make_optimizer, estimator),  # not a method: no cycle of references
@@ -186,11 +185,13 @@ class Training:
         report = reporting.Report(e, self.source.X, n_epochs - len(history), finish)
 
         def after_epoch() -> bool:
+            if not e.sync_batchnorm:
+                batchnorm.average_statistics(self.players.nets.values())
             history[-1] |= self._diagnose() | self._look()
             due = len(history) == n_epochs or len(history) % e.checkpoint_every == 0
             if checkpoints and due:
                 checkpoints.write(self.state())
-            stop = report.epoch_done(history[-1])
+            stop = bool(processes.anywhere(report.epoch_done(history[-1]) or None))
             if checkpoints and stop and not due:
                 checkpoints.write(self.state())
             return stop
@@ -198,7 +199,7 @@ class Training:
         plan = Plan(
             n_epochs, e.batch_size, e.lr_decay if earlier is None else None, self.device,
             self.arithmetic, e.verbose, type(e).__name__, global_noise=self.user_supplied,
-            has_end=earlier is None,
+            has_end=earlier is None, sync_batchnorm=e.sync_batchnorm,
         )  # fmt: skip
         draw = functools.partial(e._draw, rng=self.players.rng)
         whole = joined(self.players.nets) | {"features": self.features}
@@ -252,7 +253,7 @@ class Training:
             optimizer.state.clear()
         self.players.meters.read()
         checkpoint.put_back(self.players, self.history, state)
-        use = f"failure {n_failures} after step {self.players.n_steps}, {processes.rank()}"
+        use = f"failure {n_failures} after step {self.players.n_steps}"
         self.players.rng.set_state(stream(self.seed, use).get_state())
 
     def _diagnose(self) -> dict[str, float]:
@@ -265,7 +266,7 @@ class Training:
 
     def _batches(self, source: ArraySource | Subset) -> Iterator[SimpleNamespace]:
         """All samples in their order, as batches with `x`, `y` and `domain`."""
-        rows = split_rows(np.arange(len(source)), self.estimator.batch_size)
+        rows = split_rows(np.arange(len(source)), self._batch_size())
         for r, x in zip(rows, source.batches(rows), strict=True):
             yield SimpleNamespace(
                 x=x.to(self.device), y=indices(source.labels, r, self.device),
@@ -285,6 +286,10 @@ class Training:
         for net in (*nets, *whole.values()):
             net.train()
         return found
+
+    def _batch_size(self) -> int:
+        """Of the minibatches that all processes share."""
+        return self.estimator.batch_size * processes.world_size()
 
     def _noise_of_layers(self) -> contextlib.AbstractContextManager[None]:
         """Outside of steps: what layers of user-supplied networks draw, they draw by the seed."""
@@ -328,25 +333,50 @@ class Training:
         namespace = SimpleNamespace(**joined(nets))
         rng = stream(self.seed, "batch norm")
         n, source = len(self.source), self.source
-        rows: list[Any] = [slice(r[0], r[-1] + 1) for r in split_rows(np.arange(n), e.batch_size)]
+        rows = split_rows(np.arange(n), self._batch_size())
         if source.domains is not None:  # as in training, all domains in each batch
             rows = minibatches(source, e.batch_size, stream(self.seed, "order of domains"))
+        parts = [processes.near_equal_part(len(r)) for r in rows]
+        own = [part.of(r) for part, r in zip(parts, rows, strict=True)]
+        if source.domains is None:  # rows in their order are read faster as slices
+            own = [slice(r[0], r[-1] + 1) if len(r) else r for r in own]
 
-        def run(batch: tuple[Any, Tensor]) -> None:
-            rows, x = batch
+        def run(batch: tuple[processes.Part, Any, Tensor]) -> None:
+            part, rows, x = batch
             domain = indices(source.domains, rows, self.device)
-            with self.arithmetic, samples_from(domain):
-                e._refresh(namespace, x.to(self.device), e._draw(len(x), rng).to(self.device))
+            z = part.of(e._draw(part.total, rng))
+            with self.arithmetic, several(part, e.sync_batchnorm), samples_from(domain):
+                e._refresh(namespace, x.to(self.device), z.to(self.device))
 
         n_earlier = (self.rows_before or n) if earlier else 0
         batchnorm.measure(
             [list(nets.values())[i] for i in measured],
-            zip(rows, source.batches(rows), strict=True),
+            zip(parts, own, source.batches(own), strict=True),
             run,
             [earlier[i] for i in measured] if earlier else (),
             share=n / (n + n_earlier),
         )
+        if not e.sync_batchnorm:
+            batchnorm.average_statistics(list(nets.values())[i] for i in measured)
         e._n_rows_measured = n + n_earlier
+
+
+def _check_processes(estimator: Any, source: ArraySource) -> None:
+    """Raise where several processes cannot share the samples, or have others each."""
+    n_processes, n = processes.world_size(), len(source)
+    if n_processes == 1:
+        return
+    some = [source.batch(np.array([i])).numpy().tobytes() for i in (0, n // 2, n - 1)]
+    labels = [None if of is None else of.tobytes() for of in (source.labels, source.domains)]
+    if others := processes.differing((n, source.format.shape, some, labels)):
+        raise ValueError(
+            f"X, or its labels, differs between the training processes (in {others} it is not that "
+            "of process 0): pass all of it to each of them, which take the parts that are theirs."
+        )
+    if n < 2 * n_processes:
+        raise ValueError(
+            f"X has {n} samples: training in {n_processes} processes needs at least 2 for each."
+        )
 
 
 def _make_optimizer(estimator: Any, role: str, parameters: list[Tensor]) -> torch.optim.Optimizer:

@@ -1,17 +1,81 @@
-"""Batch-norm statistics measured again after training, as in DCGAN's and BiGAN's released code."""
+"""Batch norm over the minibatches of several processes, and statistics measured after training.
+
+These are measured again, as in DCGAN's and BiGAN's released code.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
+
+from ..utils import processes
 
 
 def batch_norms(nets: Iterable[nn.Module]) -> list[_BatchNorm]:
     found = (m for net in nets for m in net.modules() if isinstance(m, _BatchNorm))
     return [m for m in found if m.track_running_stats]
+
+
+class AcrossProcesses(TorchFunctionMode):
+    """A context in which batch norm normalises by the minibatch of all processes together.
+
+    PyTorch's SyncBatchNorm is for GPUs alone, and has no second derivative, which penalties of
+    gradients need.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is F.batch_norm:
+            given = dict(zip(BATCH_NORM, args, strict=False)) | kwargs
+            if given.get("training"):
+                return _normalised(**given)
+        return func(*args, **kwargs)
+
+
+# The parameters of PyTorch's function, in order.
+BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum",
+              "eps")  # fmt: skip
+
+
+def _normalised(
+    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+    weight: Tensor | None = None, bias: Tensor | None = None, training: bool = True,
+    momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    x = input.float() if input.dtype == torch.bfloat16 else input
+    own = [x.new_full((1,), x.numel() / x.shape[1]), *_moments(x)]
+    found = processes.gathered(torch.cat(own)[None]).split([1, x.shape[1], x.shape[1]], dim=1)
+    share, means, variances = found[0] / found[0].sum(), found[1], found[2]
+    mean = (share * means).sum(0)
+    var = (share * (variances + (means - mean).square())).sum(0)
+    if running_mean is not None and running_var is not None:
+        n = found[0].sum()
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean), momentum)
+            running_var.lerp_((var * (n / (n - 1))).to(running_var), momentum)
+    scale = (var + eps).rsqrt() * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - mean * scale
+    per_channel = (-1, *[1] * (x.ndim - 2))
+    return torch.addcmul(shift.view(per_channel), x, scale.view(per_channel)).to(input.dtype)
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel of x (n, c, ...); 0 where there are no samples."""
+    if not len(x):
+        return x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])
+    var, mean = torch.var_mean(x, dim=[0, *range(2, x.ndim)], correction=0)
+    return mean, var
+
+
+def average_statistics(nets: Iterable[nn.Module]) -> None:
+    """Set running statistics to their means over all processes."""
+    layers = batch_norms(nets)
+    processes.average([b for m in layers for b in (m.running_mean, m.running_var) if b is not None])
 
 
 @torch.no_grad()

@@ -10,10 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..utils import plain, sealed
+from ..utils import plain, processes, sealed
 from ..utils.files import write_atomically
 from ..utils.seeds import stream
-from . import processes
 from .players import Players, laid_out_as, role_of
 from .states import check_state, kind_of_optimizer
 
@@ -29,7 +28,7 @@ def take(players: Players, history: list[dict[str, float]], seed: int) -> State:
     return {
         "seed": seed,
         "history": [dict(row) for row in history],
-        "rng": processes.gather(players.rng.get_state()),
+        "rng": players.rng.get_state(),
         "nets": {role: _cpu(net.state_dict()) for role, net in players.nets.items()},
         "ema": {role: _cpu(dict(enumerate(mean))) for role, mean in players.ema.items()},
         "optimizer": kind_of_optimizer(players),
@@ -77,7 +76,9 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
             ) from error
     check_state(players, state)
     history[:] = [dict(row) for row in state["history"]]
-    players.rng.set_state(_noise_of(processes.rank(), state))
+    # Earlier versions kept one for each process. `set_state` crashes on a view.
+    rng = state["rng"].reshape(-1, state["rng"].shape[-1])[0]
+    players.rng.set_state(rng.clone())
     for role, net in players.nets.items():
         net.load_state_dict(state["nets"][role])
         # Averages that were not asked for before begin at the weights.
@@ -100,14 +101,6 @@ def put_back(players: Players, history: list[dict[str, float]], state: State | b
 def _laid_out(weights: Tensor, slots: Mapping[str, Tensor | None]) -> dict[str, Tensor | None]:
     """In memory as the weights are: fused optimizers take no notice of strides."""
     return {k: v if v is None or k == "step" else laid_out_as(weights, v) for k, v in slots.items()}
-
-
-def _noise_of(rank: int, state: State) -> Tensor:
-    """The random state of one process; processes that were not there before have a new one."""
-    saved = state["rng"].reshape(-1, state["rng"].shape[-1])
-    if rank < len(saved):
-        return saved[rank].clone()  # `set_state` crashes on a view
-    return stream(state["seed"], f"process {rank} from step {state['n_steps']}").get_state()
 
 
 def encode(state: State) -> bytes:

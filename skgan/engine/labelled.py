@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils.processes import equal_part, world_size
 from .runtime import to_device
 
 
@@ -34,11 +35,13 @@ class LabelledSamples:
         return lambda n=usual: self.draw(n)
 
     def draw(self, n: int) -> tuple[Tensor, Tensor]:
-        """n samples (n, ...) and their class indices (n,)."""
+        """n samples (n, ...) and their class indices (n,), other ones in each process."""
+        own, n = equal_part(n * world_size()), n * world_size()
         while len(self.to_come) < n:
             order = torch.randperm(len(self.rows), generator=self.rng).numpy()
             self.to_come = np.concatenate([self.to_come, self.rows[order]])
         rows, self.to_come = self.to_come[:n], self.to_come[n:]
+        rows = own.of(rows)
         # With few labels the same samples come again: each is read once.
         distinct, places = np.unique(rows, return_inverse=True)
         (x,) = self.source.batches([distinct])

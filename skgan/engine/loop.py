@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..utils import processes
 from ..utils.domains import samples_from
+from ..utils.processes import agreed, anywhere
 from ..utils.seeds import global_state_from, layers_draw_from
 from . import domains
+from .batchnorm import AcrossProcesses
 from .labelled import LabelledSamples
 from .players import Players
-from .processes import agreed, anywhere
 from .runtime import lr_factor, to_device
 
 CHECK_EVERY = 50  # steps; to read losses after each would wait for the device
@@ -39,7 +41,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """One minibatch, as `_step` receives it.
+    """One minibatch, as `_step` receives it; in several processes, the part of this one.
 
     Attributes
     ----------
@@ -47,9 +49,9 @@ class Batch:
         Images in [-1, 1] or standardised rows of a table, on the training device.
     step, epoch : int
         Numbers of this minibatch and of this pass over the data, both counted from 1.
-    latent : callable (n=len(x)) -> Tensor (n, latent_dim)
-        Draws from the prior.
-    normal, uniform : callable (*shape) -> Tensor
+    latent : callable (n=len(x), times=1) -> Tensor (times * n, latent_dim)
+        Draws from the prior; with `times`, as many for each of several generators in turn.
+    normal, uniform : callable (n, *shape) -> Tensor (n, *shape)
         Noise from N(0, 1) and from U(0, 1).
     log : callable (**tensors)
         Adds the mean of every tensor, under its name, to this epoch's row of `history_`.
@@ -94,6 +96,7 @@ class Plan:
     name: str = "fit"
     global_noise: bool = False  # networks may draw from PyTorch's global random state
     has_end: bool = True  # whether `n_epochs` is all the training that there will be
+    sync_batchnorm: bool = True
 
 
 def n_batches(n: int, batch_size: int) -> int:
@@ -107,11 +110,10 @@ def samples_per_epoch(source: Source) -> int:
 
 
 def steps_per_epoch(source: Source, batch_size: int) -> int:
-    """The number of minibatches."""
-    if source.domains is None:
-        return n_batches(len(source), batch_size)
-    n_domains = len(np.unique(source.domains))
-    return n_batches(samples_per_epoch(source) // n_domains, batch_size // n_domains)
+    """The number of minibatches, of `batch_size` samples for each process."""
+    n_domains = 1 if source.domains is None else len(np.unique(source.domains))
+    n = samples_per_epoch(source) // n_domains // processes.world_size()
+    return n_batches(n, batch_size // n_domains)
 
 
 def split_rows(rows: Any, batch_size: int) -> list[Any]:
@@ -135,21 +137,27 @@ def train(
 
     def noise(kind: Callable[..., Tensor]) -> Callable[..., Tensor]:
         draws = functools.partial(kind, generator=players.rng, dtype=torch.float32)
-        return lambda *shape: to_device(draws(shape), plan.device)
+
+        def of_shape(n: int, *shape: int) -> Tensor:
+            return to_device(processes.drawn(lambda n: draws((n, *shape)), n), plan.device)
+
+        return of_shape
 
     with _progress(plan, done=len(history)) as show:
         for epoch in range(len(history), plan.n_epochs):
             started = time.perf_counter()
             parts = minibatches(source, plan.batch_size, players.rng)
             labelled = _labelled(source, players, plan.device)
-            for i, (rows, x) in enumerate(zip(parts, source.batches(parts), strict=True), 1):
+            own = [processes.equal_part(len(rows)) for rows in parts]
+            mine = [part.of(rows) for part, rows in zip(own, parts, strict=True)]
+            for i, (rows, x) in enumerate(zip(mine, source.batches(mine), strict=True), 1):
                 x = to_device(x, plan.device)
                 players.n_steps += 1
                 done = (i - 1) / len(parts)
                 players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs, done))
                 batch = Batch(
                     x, players.n_steps, epoch + 1,
-                    lambda n=len(x): to_device(draw(n), plan.device),
+                    functools.partial(_latent, draw, plan.device, len(x)),
                     noise(torch.randn), noise(torch.rand), players.meters.log,
                     y=indices(source.labels, rows, plan.device),
                     domain=indices(source.domains, rows, plan.device),
@@ -158,10 +166,11 @@ def train(
                 )  # fmt: skip
                 with contextlib.ExitStack() as stack:
                     stack.enter_context(plan.arithmetic)
+                    stack.enter_context(several(own[i - 1], plan.sync_batchnorm))
                     stack.enter_context(layers_draw_from(players.rng))
                     stack.enter_context(samples_from(batch.domain))
                     if plan.global_noise:
-                        stack.enter_context(global_state_from(players.rng))
+                        stack.enter_context(global_state_from(players.rng, processes.rank()))
                     step(nets, batch, players.update)
                 if i < len(parts) and i % CHECK_EVERY == 0:
                     _check_means(players.meters.means(), epoch + 1)
@@ -177,12 +186,40 @@ def train(
                 return
 
 
+def _latent(
+    draw: Callable[[int], Tensor], device: torch.device, usual: int, n: int | None = None,
+    times: int = 1,
+) -> Tensor:  # fmt: skip
+    """Draws from the prior for a minibatch; in several processes, this one's part of them."""
+    n = usual if n is None else n
+    of_all = n * processes.world_size()
+    return to_device(processes.equal_part(of_all).of(draw(times * of_all), times), device)
+
+
+@contextlib.contextmanager
+def several(part: processes.Part, sync_batchnorm: bool) -> Iterator[None]:
+    """In several processes, the context in which this one computes its part of a minibatch."""
+    if processes.world_size() == 1:
+        yield
+        return
+    across = AcrossProcesses() if sync_batchnorm else contextlib.nullcontext()
+    with processes.with_part(part), across:
+        yield
+
+
 def minibatches(source: Source, batch_size: int, rng: torch.Generator) -> list[np.ndarray]:
-    """The indices of an epoch's samples, in a random order; of each domain equally many."""
+    """The indices of an epoch's samples, in a random order; of each domain equally many.
+
+    Several processes share each minibatch, of `batch_size` samples for each of them. As many are
+    left out of an epoch as the number of processes leaves over.
+    """
     if source.domains is None:
-        return split_rows(torch.randperm(len(source), generator=rng).numpy(), batch_size)
-    order = domains.balanced_order(source.domains, rng)
-    return [rows.ravel() for rows in split_rows(order, batch_size // order.shape[1])]
+        order = torch.randperm(len(source), generator=rng).numpy()[:, None]
+    else:
+        order = domains.balanced_order(source.domains, rng)
+    n, n_domains = processes.world_size(), order.shape[1]
+    shared = order[: len(order) // n * n].reshape(-1, n * n_domains)
+    return [rows.ravel() for rows in split_rows(shared, batch_size // n_domains)]
 
 
 def indices(of: np.ndarray | None, rows: np.ndarray, device: torch.device) -> Tensor | None:
@@ -194,7 +231,7 @@ def _labelled(source: Source, players: Players, device: torch.device) -> Labelle
 
 
 def _epoch_row(players: Players, epoch: int, n: int, seconds: float) -> dict[str, float]:
-    means = players.meters.read()
+    means = processes.averaged(players.meters.read())
     _check_means(means, epoch)
     _check_weights(players, epoch)
     return {"epoch": epoch, **means, "seconds": seconds, "images_per_second": n / seconds}
@@ -247,7 +284,7 @@ def interrupts(on_interrupt: str) -> Iterator[Callable[[], bool]]:
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: bool(pressed)
+        yield lambda: processes.any_of(bool(pressed))  # all stop after the same minibatch
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -256,7 +293,7 @@ def interrupts(on_interrupt: str) -> Iterator[Callable[[], bool]]:
 def _progress(plan: Plan, done: int) -> Iterator[Callable[[dict[str, float]], None]]:
     """A function that shows the row of an epoch, in a progress bar where one is wanted."""
     in_worker = multiprocessing.current_process().name != "MainProcess"
-    if not plan.verbose or in_worker or done >= plan.n_epochs:
+    if not plan.verbose or in_worker or processes.rank() or done >= plan.n_epochs:
         yield lambda row: None
         return
     from tqdm.auto import tqdm

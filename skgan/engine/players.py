@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..utils.modules import copied
+from ..utils.processes import average_gradients
 from .buffers import Buffers
 from .losses import Regularised
 from .meters import Meters
-from .processes import average_gradients
 
 Loss = Tensor | Regularised
 

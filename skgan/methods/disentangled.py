@@ -39,7 +39,7 @@ from ..parameters import CodeParameters, GeneratorParameters
 from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_number, check_size
 from ..utils.docs import X_AS_IN_FIT, completed_by
-from ..utils.domains import another_of_domain, domain_of_samples
+from ..utils.domains import domain_of_samples, of_another
 from ..utils.kinds import array
 from ..utils.parameters import parameter, parameters
 
@@ -289,7 +289,7 @@ class DisentangledEncoder(
             return nets.domain_embedding(k)
         # Paper: Mathieu et al. decode with the code of the sample itself as well, and have a
         # critic of samples with the content of one and the factor of another.
-        return nets.domain_encoder(x)[another_of_domain(k)]
+        return of_another(nets.domain_encoder(x), k)
 
     def _refresh(self, nets, x, z):
         k = domain_of_samples()

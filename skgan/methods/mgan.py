@@ -172,7 +172,7 @@ class MGANExtractor(
         # As many generated samples as real ones, the same number from each (table 1), to the
         # nearest; batch norm needs two of each.
         K, m = self.n_generators, max(2, round(len(x) / self.n_generators))
-        drawn = batch.latent(m).repeat(K, 1) if self.same_z else batch.latent(K * m)
+        drawn = batch.latent(m).repeat(K, 1) if self.same_z else batch.latent(m, K)
         z, k = self._for_each_generator(drawn[:, : self.latent_dim])
         x_hat = G(z)
 

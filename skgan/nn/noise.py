@@ -1,8 +1,11 @@
 """Noise in the layers of a network, which regularises its training and is absent from its use."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from ..utils.processes import drawn
 from ..utils.seeds import layers_rng
 
 
@@ -29,9 +32,7 @@ class GaussianNoise(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         if not self.training:
             return h
-        # On the CPU, so that all devices have the same noise.
-        e = torch.randn(h.shape, generator=layers_rng(), dtype=torch.float32)
-        return h + self.sigma * e.to(h)
+        return h + self.sigma * _noise(torch.randn, h).to(h)
 
 
 class Dropout(nn.Module):
@@ -50,5 +51,11 @@ class Dropout(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         if not self.training:
             return h
-        kept = torch.rand(h.shape, generator=layers_rng(), dtype=torch.float32) >= self.p
+        kept = _noise(torch.rand, h) >= self.p
         return h * (kept / (1 - self.p)).to(h)
+
+
+def _noise(kind: Callable[..., Tensor], h: Tensor) -> Tensor:
+    """Drawn on the CPU in float32, so that all devices have the same noise."""
+    rng = layers_rng()
+    return drawn(lambda n: kind(n, *h.shape[1:], generator=rng, dtype=torch.float32), len(h))

@@ -10,6 +10,8 @@ import torch
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 
+from .processes import gathered, own
+
 _of_samples: ContextVar[Tensor | int | None] = ContextVar("_of_samples", default=None)
 
 
@@ -38,6 +40,11 @@ def another_of_domain(k: Tensor) -> Tensor:
         rows = (k == domain).nonzero()[:, 0]
         other[rows] = rows.roll(1)  # a random one, where samples are in a random order
     return other
+
+
+def of_another(values: Tensor, k: Tensor) -> Tensor:
+    """For samples of domains k (n,): the value (n, ...) of another one of its domain."""
+    return own(gathered(values)[another_of_domain(gathered(k))])
 
 
 def read_domains(X: Any, sample_domain: Any) -> np.ndarray:

@@ -53,12 +53,15 @@ def global_state_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def global_state_from(rng: torch.Generator) -> Iterator[None]:
+def global_state_from(rng: torch.Generator, offset: int = 0) -> Iterator[None]:
     """Seed the CPU's global generator from `rng`, and restore its state afterwards.
+
+    Processes whose generators are alike draw other numbers with another `offset`.
 
     One thread at a time: threads in which other fits run wait at this point. It is not safe while
     code of another kind draws from the global generator in another thread.
     """
     with global_state_kept():
-        torch.random.default_generator.manual_seed(int(torch.randint(2**31, (), generator=rng)))
+        seed = int(torch.randint(2**31, (), generator=rng)) + offset
+        torch.random.default_generator.manual_seed(seed)
         yield

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
-from skgan.engine import checkpoint, processes, runtime
+from skgan.engine import checkpoint, runtime
 from skgan.engine.losses import Terms
 from skgan.engine.players import Players
 from skgan.nn.kernels import conv
@@ -428,107 +427,3 @@ def test_games_of_convolutions_move_as_under_plain_adam(settings, arithmetic, mo
     monkeypatch.setattr(torch.optim, "Adam", lambda *a, fused, **s: adam(*a, fused=False, **s))
     # Adam's step is lr wherever the gradient has a sign: rounding may turn it near zero only.
     assert ((ours - weights()).abs() > 2e-4).float().mean() < 0.02
-
-
-def _average_in(rank, meeting, path):
-    import torch.distributed as dist
-
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
-    for p in net.parameters():
-        nn.init.normal_(p, generator=torch.Generator().manual_seed(0))
-    players = Players({"a": net}, lambda _r, p: torch.optim.SGD(p, lr=0.1), rng=torch.Generator())
-    x = torch.arange(16.0).reshape(8, 2)[rank * 4 : rank * 4 + 4]
-    players.update(a=net(x).square().mean())
-    losses = processes.agreed(torch.tensor(1.0 + rank, requires_grad=True), torch.tensor(-4.0))
-    torch.save(net.state_dict() | {"losses": losses}, f"{path}/{rank}.pt")
-    dist.destroy_process_group()
-
-
-def in_two_processes(function, folder):
-    import torch.multiprocessing as mp
-
-    mp.spawn(function, args=(str(folder / "meeting"), str(folder)), nprocs=2)
-
-
-def _go_on_in(rank, meeting, path):
-    import torch.distributed as dist
-
-    from skgan import DCGANDiscriminatorFeatures
-
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    X = torch.randn(80, 3, generator=torch.Generator().manual_seed(0)).numpy()
-
-    def fitted(n_epochs, seed=0, **settings):
-        return DCGANDiscriminatorFeatures(
-            latent_dim=4, n_epochs=n_epochs, batch_size=20, random_state=seed, **settings
-        ).fit(X)
-
-    fitted(2, checkpoint_dir=path)
-    fits = {"whole": fitted(4), "resumed": fitted(4, checkpoint_dir=path, resume="must"),
-            "unseeded": fitted(0, None)}  # fmt: skip
-    states = {k: e.discriminator_.state_dict() | e.generator_.state_dict() for k, e in fits.items()}
-    newest = max(Path(path).rglob("epoch*"))
-    rngs = checkpoint.decode(newest.read_bytes())["state"]["rng"]
-    torch.save({"rngs": rngs, **states}, f"{path}/{rank}.result")
-    dist.destroy_process_group()
-
-
-def test_processes_go_on_each_with_noise_of_its_own(tmp_path):
-    in_two_processes(_go_on_in, tmp_path)
-    a, b = (torch.load(tmp_path / f"{rank}.result") for rank in (0, 1))
-    assert not torch.equal(*a["rngs"])
-    for k, weight in a["whole"].items():
-        assert torch.equal(weight, a["resumed"][k]), k
-    parameters = [k for k in a["unseeded"] if "running" not in k]
-    for name in ("whole", "unseeded"):
-        assert all(torch.equal(a[name][k], b[name][k]) for k in parameters)
-
-
-def _diverge_in(rank, meeting, path):
-    import torch.distributed as dist
-
-    from skgan import DCGANDiscriminatorFeatures, MLPSpec
-
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    update, calls = Players.update, []
-
-    def diverging(self, **losses):
-        calls.append(rank)
-        factor = float("inf") if rank == 0 and len(calls) > 10 else 1.0
-        self.meters.add({f"{role}_strange": factor * torch.ones(()) for role in losses})
-        update(self, **losses)
-
-    Players.update = diverging
-    X = torch.randn(240, 3, generator=torch.Generator().manual_seed(0)).numpy()
-    spec = MLPSpec(4, n_layers=1)
-    est = DCGANDiscriminatorFeatures(
-        latent_dim=4, n_epochs=1, batch_size=2, generator=spec, discriminator=spec
-    )
-    try:
-        est.fit(X)
-    except FloatingPointError as error:
-        Path(f"{path}/{rank}.txt").write_text(f"{len(calls)} {error}")
-    dist.destroy_process_group()
-
-
-def test_processes_learn_of_what_diverged_in_one_of_them_in_the_same_step(tmp_path):
-    in_two_processes(_diverge_in, tmp_path)
-    a, b = ((tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
-    assert a == b and a.startswith("100 the strange of network 'discriminator' became inf")
-
-
-def test_processes_average_their_gradients(tmp_path):
-    in_two_processes(_average_in, tmp_path)
-    two = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
-    assert [one["losses"] for one in two] == [[1.5, -4.0]] * 2  # they decide alike
-    net = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 1))
-    for p in net.parameters():
-        nn.init.normal_(p, generator=torch.Generator().manual_seed(0))
-    before = copy.deepcopy(net.state_dict())
-    players = Players({"a": net}, lambda _r, p: torch.optim.SGD(p, lr=0.1), rng=torch.Generator())
-    players.update(a=net(torch.arange(16.0).reshape(8, 2)).square().mean())
-    for k, whole in net.state_dict().items():
-        assert torch.equal(two[0][k], two[1][k])
-        torch.testing.assert_close(two[0][k], whole)
-        assert not torch.equal(before[k], whole)

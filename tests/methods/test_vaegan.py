@@ -11,8 +11,8 @@ from torch import nn
 
 import skgan
 from skgan import MLPSpec, VAEGANEncoder
-from skgan.engine.processes import agreed
 from skgan.losses import normal_kl
+from skgan.utils.processes import agreed
 
 from .games import one_step
 
