@@ -19,6 +19,7 @@ PAGES = sorted(
 )  # fmt: skip
 # scikit-learn has callbacks from 1.9 on.
 OPTIONAL = {
+    "dask",
     "mlxtend",
     "matplotlib",
     "pandas",
