@@ -121,8 +121,9 @@ def fit(
     check_out(out, force)
     defaults = {"on_interrupt": "stop", "verbose": int(status.shows_progress)}
     estimator = make(cls, ctx.meta[PRESET], given, defaults)
-    # How this run shows its progress is no part of the model.
+    # How this one run was made is no part of the model.
     unset = {name: getattr(cls(), name) for name in defaults if given[name] is None}
+    unset |= {"checkpoint_dir": None, "resume": "auto"}
     images = read(
         folder, status, size=size, colour=None if grey is None else not grey, skip_bad=skip_bad
     )
@@ -204,6 +205,16 @@ def transform(
     show_default=True, help="The classifier on the features.",
 )  # fmt: skip
 @click.option(
+    "--baselines", type=ParameterValue(), metavar="NAME[,NAME...]",
+    help="What features are compared with: raw, pca, untrained, patches or scattering; none. "
+    "Default: the first four. patches have the most features, and take the longest.",
+)  # fmt: skip
+@click.option(
+    "--selection", type=click.Choice(["draw", "first"]), default="draw", show_default=True,
+    help="Whether the classifier's settings are chosen on every draw, or on the first one alone, "
+    "which is faster.",
+)  # fmt: skip
+@click.option(
     "--on-leak", type=click.Choice(["raise", "warn", "ignore"]), default="raise",
     show_default=True, help="What follows where test images are found among the training images.",
 )  # fmt: skip
@@ -219,7 +230,8 @@ def transform(
 def probe(
     ctx: click.Context, folder: Path, labels: Path | None, labels_from_folders: bool,
     method: str | None, preset: str | None, model: Path | None, test_size: float,
-    n_labels: Given | None, n_draws: int, classifier_: str, on_leak: str, split_seed: int,
+    n_labels: Given | None, n_draws: int, classifier_: str, baselines: Given | None,
+    selection: str, on_leak: str, split_seed: int,
     out: Path | None, force: bool, size: tuple[int, int] | None, grey: bool | None,
     skip_bad: bool, quiet: bool, **given: Any,
 ) -> None:  # fmt: skip
@@ -253,9 +265,12 @@ def probe(
     y = read_labels(images, labels, labels_from_folders, status)
     if y is None:
         raise Failure("a probe needs labels: pass --labels FILE, or --labels-from-folders.")
-    settings: dict[str, Any] = {"n_draws": n_draws, "classifier": classifier_, "on_leak": on_leak}
-    if n_labels is not None:
-        settings["n_labels"] = n_labels.value
+    settings: dict[str, Any] = {
+        "n_draws": n_draws, "classifier": classifier_, "selection": selection, "on_leak": on_leak,
+    }  # fmt: skip
+    for name, value in (("n_labels", n_labels), ("baselines", baselines)):
+        if value is not None:
+            settings[name] = value.value
     result = judge(extractor, images, y, test_size, split_seed, int(not quiet), settings)
     click.echo(result.table())
     if out is not None:
