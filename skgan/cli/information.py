@@ -38,15 +38,23 @@ def describe(model: Any, path: Path) -> dict[str, Any]:
         "n_steps": model.n_steps_,
         "last_epoch": model.history_[-1] if model.history_ else None,
         "n_features": model.n_features_out_,
-        "n_weights": {
-            role: sum(p.numel() for p in net.parameters())
-            for role, net in vars(fitted.nets).items()
-        },
+        "n_weights": _weights(vars(fitted.nets)),
         "n_bytes": path.stat().st_size,
     }
     if hasattr(model, "classes_"):
         about["classes"] = model.classes_.tolist()
     return about
+
+
+def _weights(nets: dict[str, Any]) -> dict[str, int]:
+    """The number of weights of each network; layers that several share count with the trunk."""
+    counted: set[int] = set()
+    found = {}
+    for role in sorted(nets, key=lambda role: role != "trunk"):
+        own = {id(p): p.numel() for p in nets[role].parameters() if id(p) not in counted}
+        counted |= own.keys()
+        found[role] = sum(own.values())
+    return found
 
 
 def as_json(about: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ class Command(click.Command):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
-            except (click.ClickException, click.Abort, click.exceptions.Exit):
+            except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
                 raise
             except Exception as error:
                 if debug:

@@ -432,6 +432,13 @@ def test_info_says_what_is_in_a_file(run, model_file):
     assert about["written_by"]["skgan"] == skgan.__version__
     n = sum(p.numel() for p in model.discriminator_.parameters())
     assert about["n_weights"]["discriminator"] == n
+    shared = skgan.ContrastiveDiscriminatorFeatures.from_preset("best", n_epochs=0, n_hidden=8)
+    X = np.zeros((4, 8, 8), np.uint8)
+    X[:, 4:] = np.arange(4, dtype=np.uint8)[:, None, None] * 60
+    shared.fit(X).save("shared")
+    found = json.loads(run("info", "--json", "shared").out)["n_weights"]
+    whole = sum(p.numel() for p in shared.discriminator_.parameters())
+    assert found["trunk"] + found["discriminator"] == whole  # the trunk's count once
     text = run("info", model_file).out
     assert "images of 8x8 pixels (h x w), 1 channel(s), values 0 to 255" in text
     assert "  latent_dim = 8\n" in text

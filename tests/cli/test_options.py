@@ -1,14 +1,25 @@
 """Every parameter of every method is an option, with its text of the docstring."""
 
 import inspect
+import re
+import shlex
 
 import click
 import pytest
 
 import skgan.methods
 from skgan.cli.commands import fit, group, probe
-from skgan.cli.options import ParameterOption, described, make, method_called, methods
+from skgan.cli.options import (
+    CHOSEN,
+    PRESET,
+    ParameterOption,
+    described,
+    make,
+    method_called,
+    methods,
+)
 from skgan.cli.values import Given
+from tests.cli.digit_files import ROOT
 
 CLASSES = [getattr(skgan.methods, name) for name in skgan.methods.__all__]
 
@@ -142,3 +153,31 @@ def test_every_command_has_a_help(run, command):
     assert shown.code == 0
     assert shown.out.startswith(f"Usage: skgan {command}")
     assert command in group.commands
+
+
+def commands_of(page):
+    """The commands after "$ skgan" in a page's console blocks, those of several lines joined."""
+    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.removeprefix("$ skgan ") for line in lines if line.startswith("$ skgan ")]
+
+
+PAGE = ROOT / "docs" / "howto_command_line.md"
+
+
+@pytest.mark.parametrize("line", commands_of(PAGE))
+def test_a_command_of_the_page_can_be_understood(line):
+    name, *args = shlex.split(line)
+    if "--n-epoch" in args:  # the page shows what is said of it
+        with pytest.raises(click.NoSuchOption, match="'--n-epoch'"):
+            context(group.commands[name], *args)
+    else:
+        ctx = context(group.commands[name], *args)
+        given = {k: v for k, v in ctx.params.items() if isinstance(v, Given)}
+        if given:
+            make(ctx.meta[CHOSEN], ctx.meta[PRESET], given, {})
+
+
+def test_the_page_shows_every_command():
+    shown = {line.split()[0] for line in commands_of(PAGE)}
+    assert shown == set(group.commands)
