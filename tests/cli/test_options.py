@@ -173,7 +173,8 @@ def test_a_command_of_the_page_can_be_understood(line):
             context(group.commands[name], *args)
     else:
         ctx = context(group.commands[name], *args)
-        given = {k: v for k, v in ctx.params.items() if isinstance(v, Given)}
+        params = group.commands[name].get_params(ctx)
+        given = {p.name: ctx.params[p.name] for p in params if isinstance(p, ParameterOption)}
         if given:
             make(ctx.meta[CHOSEN], ctx.meta[PRESET], given, {})
 

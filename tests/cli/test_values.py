@@ -65,6 +65,7 @@ def test_a_spec_is_made_of_literals(text, spec):
         ("DCGANSpec(width=open('x'))", "is no spec"),
         ("DCGANSpec(width=__import__('os').system('touch hacked'))", "is no spec"),
         ("DCGANSpec(**{'width': 4})", "unexpected keyword argument"),
+        ("DCGANSpec(len('four'))", "is no spec"),
         ("DCGANSpec(width=4).set_params(width=8)", "is no spec"),
         ("DCGANSpec(width=", "is no spec"),
         ("DCGANSpec(breadth=4)", "unexpected keyword argument 'breadth'"),
