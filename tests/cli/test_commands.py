@@ -473,7 +473,7 @@ def test_bad_values_are_named_as_in_the_library(run, digit_folder, tmp_path):
 
 def test_unknown_options_are_answered_by_those_like_them(run, digit_folder):
     args = ("fit", digit_folder, "--method", "dcgan", "--out", "m")
-    failed(run(*args, "--n-epoch", 3), "'--n-epoch'", "--n-epochs", code=2)
+    failed(run(*args, "--n-epoch", 3), "--n-epoch", "--n-epochs", code=2)
     failed(run(*args, "--generator__widht", 3), "--generator--width", code=2)
     failed(run("fit", digit_folder, "--method", "bigna", "--out", "m"), "bigan", code=2)
     failed(run("fti", digit_folder), "'fti'", code=2)
