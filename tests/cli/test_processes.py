@@ -1,7 +1,9 @@
 """The command line as what it is: processes, with exit codes and streams."""
 
+import contextlib
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -135,3 +137,37 @@ def test_an_installed_skgan_has_the_script():
     if "skgan" not in scripts:
         pytest.skip(f"skgan is not installed with its scripts here, but imported from {ROOT}")
     assert scripts["skgan"] == "skgan.cli:main"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals are POSIX's")
+def test_a_terminal_shows_progress(digit_folder, model_file, tmp_path):
+    fit = ("fit", digit_folder, "--method", "dcgan", *SMALL, "--n-epochs", 2, "--out", "m")
+    transform = ("transform", model_file, digit_folder, "--out", "f.npy")
+    for args, shown in [(fit, "2/2 ["), (transform, "120/120 ["), ((*fit, "--force"), "2/2 [")]:
+        text = on_a_terminal([*map(str, args)], tmp_path)
+        assert shown in text, text
+    assert "2/2 [" not in on_a_terminal([*map(str, fit), "--force", "--quiet"], tmp_path)
+
+
+def on_a_terminal(args, folder):
+    """What a process writes to a terminal of 80 columns."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "skgan", *args], stdout=theirs, stderr=theirs, cwd=folder,
+        env=environment(),
+    )  # fmt: skip
+    os.close(theirs)
+    written = b""
+    with contextlib.suppress(OSError):  # at the end, on Linux
+        while part := os.read(ours, 4096):
+            written += part
+    os.close(ours)
+    assert process.wait() == 0, written
+    return written.decode()
