@@ -49,14 +49,14 @@ EXCEPTIONS = {
     "skgan/engine/runtime.py": "skgan.nn.kernels",
 }
 # These know skgan by its public modules only; what else they import is their own business.
-OUTER = {"evaluation", "inspection", "semi_supervised", "tools", "examples"}
+OUTER = {"cli", "evaluation", "inspection", "semi_supervised", "tools", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}
 PUBLIC |= {"skgan.datasets", "skgan.callbacks", "skgan.semi_supervised"}
 # Tools that are fitted on samples read X as the estimators do, and may build networks.
 READERS = {"tools": {"skgan.data", "skgan.nn"}}
 
 # Imported where they are used.
-HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas", "bokeh", "tornado"}
+HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas", "pyarrow", "bokeh", "tornado"}
 PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the engine's work
 GLOBAL_STATE = {"torch.manual_seed", "torch.random.manual_seed", "np.random.seed"}
 GLOBAL_STATE |= {"numpy.random.seed", "torch.set_num_threads", "torch.set_num_interop_threads"}
@@ -102,6 +102,8 @@ def foreign_imports(tree: ast.AST, path: str) -> Iterator[str]:
     room = folder if folder == "examples" else rest[0].removesuffix(".py")
     if room == "__init__":
         return  # skgan/__init__.py gathers the public names
+    if room == "__main__":
+        room = "cli"  # which it runs
     if room not in ROOMS.keys() | OUTER:
         yield f"{path}: the room {room!r} is not in the picture"
         return
@@ -275,6 +277,14 @@ def test_the_tree_keeps_to_the_picture():
         ("evaluation/probes.py", "from ..data import arrays", "may not import skgan.data"),
         ("tools/patches.py", "from ..parameters import x", "may not import skgan.parameters"),
         ("inspection/a.py", "class A:\n    from matplotlib import cm", "matplotlib is imported at"),
+        ("cli/commands.py", "from ..data import stores", "may not import skgan.data"),
+        (
+            "cli/commands.py",
+            "def f():\n    from ..base import BaseGAN",
+            "may not import skgan.base",
+        ),
+        ("__main__.py", "from .base import BaseGAN", "may not import skgan.base"),
+        ("base.py", "from .cli import main", "may not import skgan.cli"),
         ("cellar.py", "", "the room 'cellar' is not in the picture"),
     ],
 )
@@ -292,6 +302,8 @@ def test_an_offence_is_reported(path, source, expected):
         ("skgan/engine/loop.py", "from .players import P\ndef f():\n    import tqdm"),
         ("skgan/data/arrays.py", "from ..utils.checks import check\nrng.manual_seed(0)"),
         ("skgan/evaluation/probes.py", "import sklearn.svm\nfrom skgan import BiGAN"),
+        ("skgan/cli/commands.py", "import click\nfrom .. import LazyImages\nfrom .images import x"),
+        ("skgan/__main__.py", "from .cli import main"),
         ("examples/demo.py", "import matplotlib\nfrom skgan.evaluation import probe"),
         ("skgan/tools/patches.py", "from ..data.arrays import learn_format"),
         ("skgan/losses.py", 'def f():\n    """Sum.' + "\n" * 90 + '    """\n    return 1'),

@@ -89,6 +89,11 @@ class FittedNetworks:
         """The shape of one sample of X."""
         return self.estimator._format.row_shape
 
+    @property
+    def value_range(self) -> Any:
+        """The values of X that networks see as -1 and 1, as the parameter says it; of images."""
+        return self.estimator._format.value_range
+
     def like_X(self, x: Tensor) -> np.ndarray:  # noqa: N802
         """Samples in the layout, value range and (for uint8) type of the X of `fit`."""
         return self.estimator._format.decode(x.float().cpu())
