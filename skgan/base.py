@@ -23,11 +23,7 @@ from .extraction import FeatureExtraction
 from .nn import joined, with_trunk
 from .nn.extractors import Extractor
 from .notebook import NotebookDisplay
-from .parameters import (
-    ImageParameters,
-    RuntimeParameters,
-    TrainingParameters,
-)
+from .parameters import ImageParameters, RuntimeParameters, TrainingParameters
 from .persistence import FITTED, pack_state, unpack_state, write
 from .sampling import Sampling
 from .settings import check_epochs_left, resolve_epochs
@@ -335,7 +331,7 @@ class BaseGAN(
         for value in self.get_params(deep=False).values():
             if isinstance(value, nn.Module):
                 settle(value)
-        return _clone_parametrized(self)
+        return self._handed_on(_clone_parametrized(self))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

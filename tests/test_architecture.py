@@ -38,7 +38,6 @@ ROOMS = {
     "persistence": "skgan.nn skgan.data skgan.version numpy torch safetensors sklearn",
     "utils": "numpy torch sklearn safetensors",
     "version": "",
-    "callbacks": "numpy torch sklearn",
     "datasets": "skgan.data numpy torchvision sklearn",
 }
 # Specs of networks are estimators, so that their settings can be searched.
@@ -49,14 +48,14 @@ EXCEPTIONS = {
     "skgan/engine/runtime.py": "skgan.nn.kernels",
 }
 # These know skgan by its public modules only; what else they import is their own business.
-OUTER = {"evaluation", "inspection", "semi_supervised", "tools", "examples"}
+OUTER = {"evaluation", "inspection", "semi_supervised", "tools", "callbacks", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}
 PUBLIC |= {"skgan.datasets", "skgan.callbacks", "skgan.semi_supervised"}
 # Tools that are fitted on samples read X as the estimators do, and may build networks.
 READERS = {"tools": {"skgan.data", "skgan.nn"}}
 
 # Imported where they are used.
-HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas", "bokeh", "tornado"}
+HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas", "bokeh", "tornado", "tensorboard", "mlflow"}
 PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the engine's work
 GLOBAL_STATE = {"torch.manual_seed", "torch.random.manual_seed", "np.random.seed"}
 GLOBAL_STATE |= {"numpy.random.seed", "torch.set_num_threads", "torch.set_num_interop_threads"}

@@ -47,6 +47,15 @@ def anywhere(own: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
+def mean(value: float) -> float:
+    """The mean of the processes' numbers."""
+    if world_size() == 1:
+        return value
+    values: list[Any] = [None] * world_size()
+    distributed.all_gather_object(values, value)
+    return sum(values) / len(values)
+
+
 def wait_for_all() -> None:
     """Wait until every process has called this."""
     if world_size() > 1:
