@@ -181,9 +181,9 @@ class BaseGAN(
         """Train for one pass over these samples, after those of earlier calls.
 
         After a `fit` it goes on from the fitted networks; their optimizers begin anew unless
-        `warm_start` has kept them. Scaling is that of the first call. `n_epochs`, `lr_decay` and
-        checkpoints play no part. Batch-norm statistics are averaged over the samples of all calls.
-        Later, a single sample is left out with a warning.
+        `warm_start` has kept them. Scaling is that of the first call. `n_epochs`, `lr_decay`,
+        `lr_warmup` and checkpoints play no part. Batch-norm statistics are averaged over the
+        samples of all calls. Later, a single sample is left out with a warning.
 
         Parameters
         ----------

@@ -202,7 +202,8 @@ class Training:
 
         plan = Plan(
             n_epochs, e.batch_size, e.lr_decay if earlier is None else None, self.device,
-            self.arithmetic, e.verbose, type(e).__name__, global_noise=self.user_supplied,
+            self.arithmetic, e.verbose, type(e).__name__,
+            lr_warmup=e.lr_warmup if earlier is None else 0.0, global_noise=self.user_supplied,
             has_end=earlier is None,
         )  # fmt: skip
         draw = functools.partial(e._draw, rng=self.players.rng)
