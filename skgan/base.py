@@ -20,6 +20,7 @@ from .engine import checkpoint, reporting, runtime
 from .engine.identity import identity
 from .engine.loop import steps_per_epoch
 from .extraction import FeatureExtraction
+from .model_card import ModelCard
 from .nn import joined, with_trunk
 from .nn.extractors import Extractor
 from .notebook import NotebookDisplay
@@ -55,7 +56,8 @@ class WholeNetwork:
 @parameters
 class BaseGAN(
     ImageParameters, TrainingParameters, CheckpointParameters, RuntimeParameters, NotebookDisplay,
-    reporting.CallbackSupport, FeatureExtraction, Sampling, BaseEstimator, metaclass=ABCMeta,
+    ModelCard, reporting.CallbackSupport, FeatureExtraction, Sampling, BaseEstimator,
+    metaclass=ABCMeta,
 ):  # fmt: skip
     """Training in `fit`, features in `transform`. Methods supply the hooks and nothing else.
 

@@ -22,10 +22,11 @@ ROOMS = {
     "density": "skgan.parameters numpy torch sklearn",
     "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",
     "base": "skgan.parameters skgan.settings skgan.training skgan.extraction skgan.sampling "
-    "skgan.notebook skgan.engine skgan.data skgan.persistence skgan.nn skgan.version torch numpy "
-    "sklearn",
+    "skgan.notebook skgan.model_card skgan.engine skgan.data skgan.persistence skgan.nn "
+    "skgan.version torch numpy sklearn",
     "sampling": "skgan.settings skgan.nn torch sklearn",
     "notebook": "numpy PIL sklearn",
+    "model_card": "skgan.version numpy torch sklearn",
     "extraction": "skgan.settings skgan.engine skgan.data skgan.nn numpy torch sklearn",
     "training": "skgan.engine skgan.data skgan.nn numpy torch sklearn",
     "parameters": "skgan.engine skgan.nn",
