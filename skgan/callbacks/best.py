@@ -46,6 +46,13 @@ class BestEpoch(Callback):
         if record.add(int(row["epoch"]), self._values.of(context, X, y)):
             self._improved(context)
         self._show(record)
+        if self._is_over(record) and record.best_epoch is None:
+            warnings.warn(
+                f"{type(self).__name__}: {self._values.column} was never a finite number in "
+                f"{len(record.looks)} looks, so there is no best epoch.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self._is_over(record)
 
     def _show(self, record: Record) -> None:
@@ -181,10 +188,11 @@ class EarlyStopping(BestEpoch):
             )
         if self._is_over(record):
             training.end()
+            since = f"has not improved since epoch {best}" if best else "was never a finite number"
             warnings.warn(
-                f"EarlyStopping(patience={self.patience}): {self._values.column} has not improved "
-                f"since epoch {best} of {len(training.history)}, so this fit trains no further: "
-                "raise patience to go on.",
+                f"EarlyStopping(patience={self.patience}): {self._values.column} {since} in "
+                f"{len(training.history)} epochs, so this fit trains no further: raise patience to "
+                "go on.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -105,5 +105,4 @@ class TensorBoardLogger(EpochLogger):
 
 
 def _makes_images(estimator: Any) -> bool:
-    # The shape of samples is known only in `fit`, but a table has no shape of images.
-    return hasattr(estimator, "sample_images")
+    return len(estimator.input_shape_) == 3 and hasattr(estimator, "sample_images")
