@@ -43,7 +43,7 @@ BAD = {
     "clip_grad_norm": [0, "yes"],
     "ema_decay": [1.0, -0.1],
     "optimizer": ["adamw", None],
-    "lr_decay": ["cosines", lambda p: -1.0, lambda p: "x", lambda: 1.0, lambda p: 1 / (p - 0.5)],
+    "lr_decay": ["cosines"],
     "lr_warmup": [-1, "x", None],
     "latent": ["gauss"],
     "precision": ["float16", torch.bfloat16],

@@ -27,6 +27,7 @@ OPTIONAL = {
     "rich",
     "zarr",
     "sklearn.callback",
+    "tensorboard",
 }
 
 
