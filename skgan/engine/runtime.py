@@ -177,7 +177,7 @@ def lr_factor(decay: Decay, epoch: int, n_epochs: int, within: float = 0.0) -> f
     if callable(decay):
         return checked_factor(decay, done)
     if decay == "inverse":
-        return (1 + 10 * done) ** -0.75
+        return (1 + 10 * (epoch + within) / n_epochs) ** -0.75
     if decay == "cosine":
         return (1 + math.cos(math.pi * done)) / 2
     half = n_epochs / 2
