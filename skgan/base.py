@@ -20,14 +20,11 @@ from .engine import checkpoint, reporting, runtime
 from .engine.identity import identity
 from .engine.loop import steps_per_epoch
 from .extraction import FeatureExtraction
+from .model_card import ModelCard
 from .nn import joined, with_trunk
 from .nn.extractors import Extractor
 from .notebook import NotebookDisplay
-from .parameters import (
-    ImageParameters,
-    RuntimeParameters,
-    TrainingParameters,
-)
+from .parameters import ImageParameters, RuntimeParameters, TrainingParameters
 from .persistence import FITTED, pack_state, unpack_state, write
 from .sampling import Sampling
 from .settings import check_epochs_left, resolve_epochs
@@ -59,7 +56,8 @@ class WholeNetwork:
 @parameters
 class BaseGAN(
     ImageParameters, TrainingParameters, CheckpointParameters, RuntimeParameters, NotebookDisplay,
-    reporting.CallbackSupport, FeatureExtraction, Sampling, BaseEstimator, metaclass=ABCMeta,
+    ModelCard, reporting.CallbackSupport, FeatureExtraction, Sampling, BaseEstimator,
+    metaclass=ABCMeta,
 ):  # fmt: skip
     """Training in `fit`, features in `transform`. Methods supply the hooks and nothing else.
 
@@ -185,9 +183,9 @@ class BaseGAN(
         """Train for one pass over these samples, after those of earlier calls.
 
         After a `fit` it goes on from the fitted networks; their optimizers begin anew unless
-        `warm_start` has kept them. Scaling is that of the first call. `n_epochs`, `lr_decay` and
-        checkpoints play no part. Batch-norm statistics are averaged over the samples of all calls.
-        Later, a single sample is left out with a warning.
+        `warm_start` has kept them. Scaling is that of the first call. `n_epochs`, `lr_decay`,
+        `lr_warmup` and checkpoints play no part. Batch-norm statistics are averaged over the
+        samples of all calls. Later, a single sample is left out with a warning.
 
         Parameters
         ----------
@@ -335,7 +333,7 @@ class BaseGAN(
         for value in self.get_params(deep=False).values():
             if isinstance(value, nn.Module):
                 settle(value)
-        return _clone_parametrized(self)
+        return self._handed_on(_clone_parametrized(self))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -70,9 +70,9 @@ class ClassificationMixin(ClassifierMixin):
 
         After a `fit` training continues from the fitted networks, with new optimizers unless
         `warm_start` has kept the earlier ones. The scaling (value range, or means and standard
-        deviations of columns) and the classes are those of the first call. `n_epochs`, `lr_decay`
-        and checkpoints are not used. Batch-norm statistics are averaged over the samples of all
-        calls.
+        deviations of columns) and the classes are those of the first call. `n_epochs`, `lr_decay`,
+        `lr_warmup` and checkpoints are not used. Batch-norm statistics are averaged over the
+        samples of all calls.
 
         Parameters
         ----------

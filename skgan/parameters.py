@@ -6,7 +6,7 @@ ValueError for values that cannot work and goes on to the next one's.
 
 from typing import Any
 
-from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS
+from .engine.runtime import LR_DECAYS, OPTIMIZERS, PRECISIONS, checked_factor
 from .nn import PooledTaps
 from .nn.blocks import TAPS
 from .nn.codes import Prior
@@ -74,9 +74,13 @@ class TrainingParameters(Checked):
         neither.
     weight_decay : float
         L2 penalty: this times the weights is added to their gradient.
-    lr_decay : {None, "linear", "exponential", "inverse"}
+    lr_decay : {None, "linear", "exponential", "inverse", "cosine"} or callable
         How learning rates fall: not at all; in the second half of the epochs, linearly towards 0,
-        or exponentially to 1 %; or as (1 + 10 p)^-0.75 at the part p of all steps (DANN, 5.2.2).
+        or exponentially to 1 %; at the part p of all steps as (1 + 10 p)^-0.75 (DANN, 5.2.2), or
+        as (1 + cos(pi p)) / 2, to 0; or by a function f(p), which returns the factor, at least 0.
+    lr_warmup : float
+        Number of epochs, or part of one, at the beginning of training, over which learning rates
+        rise linearly, step by step, to those of `lr` and `lr_decay`. 0: from the first step on.
     clip_grad_norm : float or None
         Largest norm of each network's gradient; longer gradients are scaled down to it.
     ema_decay : float or None
@@ -103,7 +107,8 @@ class TrainingParameters(Checked):
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 2.5e-5
-    lr_decay: str | None = None
+    lr_decay: Any = None
+    lr_warmup: float = 0.0
     clip_grad_norm: float | None = None
     ema_decay: float | None = None
     warm_start: bool = parameter(default=False, free=True)
@@ -118,7 +123,7 @@ class TrainingParameters(Checked):
         for beta in self.betas:
             check_number("betas", beta, low=0, high=1, open_high=True)
         check_number("weight_decay", self.weight_decay, low=0)
-        check_choice("lr_decay", self.lr_decay, LR_DECAYS)
+        self._check_schedule()
         rates = [name for name in vars(self) if name.endswith("_lr")]  # of single networks
         for name in ("clip_grad_norm", *rates):
             if getattr(self, name) is not None:
@@ -127,6 +132,14 @@ class TrainingParameters(Checked):
             check_number("ema_decay", self.ema_decay, low=0, high=1, open_high=True, instead="None")
         check_flag("warm_start", self.warm_start)
         super()._check()
+
+    def _check_schedule(self) -> None:
+        if callable(self.lr_decay):  # wherever it fails, it should be before any training
+            for tenth in range(11):
+                checked_factor(self.lr_decay, tenth / 10)
+        else:
+            check_choice("lr_decay", self.lr_decay, LR_DECAYS)
+        check_number("lr_warmup", self.lr_warmup, low=0)
 
 
 @parameters

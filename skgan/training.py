@@ -182,36 +182,43 @@ class Training:
         """
         e, history = self.estimator, self.history
         finish = functools.partial(self.finish, list(earlier or ()))
-        report = reporting.Report(e, self.source.X, n_epochs - len(history), finish)
+        if checkpoints and len(history) < n_epochs:
+            checkpoints.open()
+        report = reporting.Report(
+            e, self.source.X, n_epochs - len(history), history, finish, self.state, checkpoints,
+            is_partial=earlier is not None,
+        )  # fmt: skip
 
         def after_epoch() -> bool:
             if not e.sync_batchnorm:
                 batchnorm.average_statistics(self.players.nets.values())
             history[-1] |= self._diagnose() | self._look()
-            due = len(history) == n_epochs or len(history) % e.checkpoint_every == 0
-            if checkpoints and due:
-                checkpoints.write(self.state())
-            stop = bool(processes.anywhere(report.epoch_done(history[-1]) or None))
-            if checkpoints and stop and not due:
-                checkpoints.write(self.state())
+            due, stop = len(history) == n_epochs or len(history) % e.checkpoint_every == 0, False
+            try:
+                stop = report.epoch_done()
+            finally:  # with what callbacks add to the history, and also where one of them raises
+                if checkpoints and (due or stop):
+                    checkpoints.write(self.state())
             return stop
 
         plan = Plan(
             n_epochs, e.batch_size, e.lr_decay if earlier is None else None, self.device,
-            self.arithmetic, e.verbose, type(e).__name__, global_noise=self.user_supplied,
+            self.arithmetic, e.verbose, type(e).__name__,
+            lr_warmup=e.lr_warmup if earlier is None else 0.0, global_noise=self.user_supplied,
             has_end=earlier is None, sync_batchnorm=e.sync_batchnorm,
         )  # fmt: skip
         draw = functools.partial(e._draw, rng=self.players.rng)
         whole = joined(self.players.nets) | {"features": self.features}
         nets = e._as_trained(whole, self.players.rng)
-        if checkpoints and len(history) < n_epochs:
-            checkpoints.open()
         with interrupts(e.on_interrupt) as interrupted:
             play = lambda after_epoch: train(  # noqa: E731
                 e._step, nets, self.players, self.source, draw, plan, history, after_epoch,
                 interrupted,
             )  # fmt: skip
-            self._play(play, after_epoch)
+            if not report.ended:
+                self._play(play, after_epoch)
+            if report.kept is not None and report.kept["n_steps"] != self.players.n_steps:
+                self._put_back(report.kept)
             finish()
         report.fit_done()
 
@@ -247,12 +254,16 @@ class Training:
                 if verb == "stop":
                     return None
 
-    def _go_back(self, state: checkpoint.State, n_failures: int) -> None:
-        """To a state of this training; the draws that follow are others than before."""
+    def _put_back(self, state: checkpoint.State) -> None:
+        """Go back to an earlier state of this training."""
         for optimizer in self.players.optimizers.values():
             optimizer.state.clear()
         self.players.meters.read()
         checkpoint.put_back(self.players, self.history, state)
+
+    def _go_back(self, state: checkpoint.State, n_failures: int) -> None:
+        """To a state of this training; the draws that follow are others than before."""
+        self._put_back(state)
         use = f"failure {n_failures} after step {self.players.n_steps}"
         self.players.rng.set_state(stream(self.seed, use).get_state())
 

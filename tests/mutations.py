@@ -330,6 +330,29 @@ def collapsed_samples_look_diverse():
     CollapseGuard._diversity = lambda self, networks, X: 1.0
 
 
+def best_epoch_keeps_later_optimizers():
+    from skgan.training import Training
+
+    put_back = Training._put_back
+
+    def forgetful(self, state):
+        later = {
+            seat: {p: dict(slots) for p, slots in optimizer.state.items()}
+            for seat, optimizer in self.players.optimizers.items()
+        }
+        put_back(self, state)
+        for seat, slots in later.items():
+            self.players.optimizers[seat].state.update(slots)
+
+    Training._put_back = forgetful
+
+
+def best_epoch_is_never_kept():
+    from skgan.engine.reporting import Report
+
+    Report._keep_if_asked = lambda self: None
+
+
 def pytest_configure(config):
     name = os.environ.get("SKGAN_MUTATION")
     if name:

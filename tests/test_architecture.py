@@ -22,10 +22,11 @@ ROOMS = {
     "density": "skgan.parameters numpy torch sklearn",
     "critics": "skgan.parameters skgan.penalties skgan.losses skgan.engine skgan.nn torch",
     "base": "skgan.parameters skgan.settings skgan.training skgan.extraction skgan.sampling "
-    "skgan.notebook skgan.engine skgan.data skgan.persistence skgan.nn skgan.version torch numpy "
-    "sklearn",
+    "skgan.notebook skgan.model_card skgan.engine skgan.data skgan.persistence skgan.nn "
+    "skgan.version torch numpy sklearn",
     "sampling": "skgan.settings skgan.nn torch sklearn",
     "notebook": "numpy PIL sklearn",
+    "model_card": "skgan.version numpy torch sklearn",
     "extraction": "skgan.settings skgan.engine skgan.data skgan.nn numpy torch sklearn",
     "training": "skgan.engine skgan.data skgan.nn numpy torch sklearn",
     "parameters": "skgan.engine skgan.nn",
@@ -38,7 +39,6 @@ ROOMS = {
     "persistence": "skgan.nn skgan.data skgan.version numpy torch safetensors sklearn",
     "utils": "numpy torch sklearn safetensors",
     "version": "",
-    "callbacks": "numpy torch sklearn",
     "datasets": "skgan.data numpy torchvision sklearn",
 }
 # Specs of networks are estimators, so that their settings can be searched.
@@ -49,7 +49,7 @@ EXCEPTIONS = {
     "skgan/engine/runtime.py": "skgan.nn.kernels",
 }
 # These know skgan by its public modules only; what else they import is their own business.
-OUTER = {"cli", "evaluation", "inspection", "semi_supervised", "tools", "examples"}
+OUTER = {"callbacks", "cli", "evaluation", "inspection", "semi_supervised", "tools", "examples"}
 PUBLIC = {"skgan", "skgan.methods", "skgan.evaluation", "skgan.inspection", "skgan.tools"}
 PUBLIC |= {"skgan.datasets", "skgan.callbacks", "skgan.semi_supervised"}
 # Tools that are fitted on samples read X as the estimators do, and may build networks.
@@ -57,6 +57,7 @@ READERS = {"tools": {"skgan.data", "skgan.nn"}}
 
 # Imported where they are used.
 HEAVY = {"torchvision", "matplotlib", "tqdm", "pandas", "pyarrow", "bokeh", "tornado"}
+HEAVY |= {"tensorboard", "mlflow"}
 PLUMBING = {"zero_grad", "backward", "detach", "requires_grad_", "to"}  # the engine's work
 GLOBAL_STATE = {"torch.manual_seed", "torch.random.manual_seed", "np.random.seed"}
 GLOBAL_STATE |= {"numpy.random.seed", "torch.set_num_threads", "torch.set_num_interop_threads"}

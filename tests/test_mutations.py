@@ -68,6 +68,10 @@ NOTICED_BY = {
         "test_layers_that_draw_repeat_in_threads_and_leave_the_global_state",
     "collapsed_samples_look_diverse":
         "tests/engine/test_divergence.py::test_a_generator_that_makes_one_image_is_noticed",
+    "best_epoch_keeps_later_optimizers":
+        "tests/engine/test_best_epoch.py::test_a_warm_start_goes_on_from_the_best_epoch",
+    "best_epoch_is_never_kept":
+        "tests/engine/test_best_epoch.py::test_a_fit_that_crashed_resumes_and_ends_as_if_it_had_not",
     "digests_not_compared": f"{CRAFTED}::test_a_flipped_bit_in_a_weight_is_noticed",
     "slots_not_compared": f"{CRAFTED}::test_slots_that_do_not_fit_are_refused",
     "attributes_not_compared": f"{CRAFTED}::test_attributes_that_are_not_declared_are_refused",

@@ -28,6 +28,7 @@ OPTIONAL = {
     "rich",
     "zarr",
     "sklearn.callback",
+    "tensorboard",
 }
 
 

@@ -18,6 +18,7 @@ from .states import check_state, kind_of_optimizer
 
 FORMAT = 2
 SUFFIX = ".safetensors"
+KEPT = f"kept{SUFFIX}"  # what a callback wants the fit to go back to at its end
 SUFFIX_BEFORE = ".pt"  # of format 1, which is not opened: PyTorch's own
 
 State = dict[str, Any]
@@ -228,12 +229,25 @@ class Checkpoints:
             self._write(state)
         processes.wait_for_all()
 
+    def write_kept(self, state: State) -> None:
+        """Write the state that training is to go back to at its end, in place of an earlier one."""
+        if processes.rank() == 0:
+            self._write_file(self.folder / KEPT, state)
+        processes.wait_for_all()
+
+    def find_kept(self, history: list[dict[str, float]]) -> State | None:
+        """What `write_kept` has written in the training with this history, if anything."""
+        found = _read(self.folder / KEPT)
+        if found is None or found["identity"] != self.identity:
+            return None
+        n = len(found["state"]["history"])
+        # Another training of the same fit took other times; `repr` because of NaN.
+        same = repr(found["state"]["history"]) == repr(history[:n])
+        return found["state"] if same and n <= len(history) else None
+
     def _write(self, state: State) -> None:
         path = self.folder / f"epoch-{len(state['history']):06d}{SUFFIX}"
-        try:
-            write_atomically(path, encode({"identity": self.identity, "state": state}))
-        except OSError as error:
-            warnings.warn(f"checkpoint {path} could not be written ({error}).", stacklevel=2)
+        if not self._write_file(path, state):
             return
         files = _newest_first(self.folder)
         later = [p for p in files if p.name > path.name]
@@ -241,6 +255,15 @@ class Checkpoints:
         for p in old + later * self.begun_anew:
             p.unlink(missing_ok=True)
         self.begun_anew = False
+
+    def _write_file(self, path: Path, state: State) -> bool:
+        """Whether it could be written; a warning says so where it could not."""
+        try:
+            write_atomically(path, encode({"identity": self.identity, "state": state}))
+        except OSError as error:
+            warnings.warn(f"checkpoint {path} could not be written ({error}).", stacklevel=4)
+            return False
+        return True
 
 
 def _newest_first(folder: Path, pattern: str = "epoch-*", suffix: str = SUFFIX) -> list[Path]:

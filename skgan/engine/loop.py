@@ -23,7 +23,7 @@ from . import domains
 from .batchnorm import AcrossProcesses
 from .labelled import LabelledSamples
 from .players import Players
-from .runtime import lr_factor, to_device
+from .runtime import Decay, lr_factor, to_device, warmup_factor
 
 CHECK_EVERY = 50  # steps; to read losses after each would wait for the device
 
@@ -89,11 +89,12 @@ class Plan:
 
     n_epochs: int
     batch_size: int
-    lr_decay: str | None
+    lr_decay: Decay
     device: torch.device
     arithmetic: contextlib.AbstractContextManager
     verbose: int = 0
     name: str = "fit"
+    lr_warmup: float = 0.0  # epochs
     global_noise: bool = False  # networks may draw from PyTorch's global random state
     has_end: bool = True  # whether `n_epochs` is all the training that there will be
     sync_batchnorm: bool = True
@@ -154,7 +155,8 @@ def train(
                 x = to_device(x, plan.device)
                 players.n_steps += 1
                 done = (i - 1) / len(parts)
-                players.scale_lr(lr_factor(plan.lr_decay, epoch, plan.n_epochs, done))
+                factor = lr_factor(plan.lr_decay, epoch, plan.n_epochs, done)
+                players.scale_lr(factor * warmup_factor(plan.lr_warmup, epoch + i / len(parts)))
                 batch = Batch(
                     x, players.n_steps, epoch + 1,
                     functools.partial(_latent, draw, plan.device, len(x)),

@@ -1,6 +1,8 @@
 """Where and how networks run: device, precision, optimizers, learning-rate schedules."""
 
 import contextlib
+import math
+import numbers
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +24,8 @@ from ..utils.checks import is_word
 from ..utils.devices import on_cpu_by_default
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-LR_DECAYS = (None, "linear", "exponential", "inverse")
+LR_DECAYS = (None, "linear", "exponential", "inverse", "cosine")
+Decay = str | Callable[[float], float] | None
 
 
 # How many devices of each kind there are.
@@ -159,20 +162,60 @@ def make_optimizer(
 OPTIMIZERS = ("adam", "rmsprop", "sgd")
 
 
-def lr_factor(decay: str | None, epoch: int, n_epochs: int, within: float = 0.0) -> float:
+def lr_factor(decay: Decay, epoch: int, n_epochs: int, within: float = 0.0) -> float:
     """The factor of the learning rate in the given epoch (counted from 0).
 
     "linear" and "exponential" are 1 in the first half of the epochs and then fall once per epoch,
     as in BiGAN's released code: "linear" begins at 1 and would reach zero after the last epoch;
     "exponential" falls from the first epoch of the second half on, and reaches 0.01 in the last.
-    "inverse" is that of DANN (Ganin et al. 2016, sec. 5.2.2), (1 + 10 p)^-0.75, where p is the part
-    of the training that is done; it falls with each step, `within` being the part of this epoch.
+    The others fall with each step, by the part p of the training that is done, `within` being the
+    part of this epoch. "inverse" is that of DANN (Ganin et al. 2016, sec. 5.2.2),
+    (1 + 10 p)^-0.75; "cosine" is (1 + cos(pi p)) / 2, which reaches 0 after the last step
+    (Loshchilov and Hutter 2017, without restarts); and a function is called with p.
     """
+    done = (epoch + within) / n_epochs
+    if callable(decay):
+        return checked_factor(decay, done)
     if decay == "inverse":
         return (1 + 10 * (epoch + within) / n_epochs) ** -0.75
+    if decay == "cosine":
+        return (1 + math.cos(math.pi * done)) / 2
     half = n_epochs / 2
     if decay is None or epoch < half:
         return 1.0
     if decay == "linear":
         return 1.0 - (epoch - half) / half
     return 0.01 ** ((epoch + 1 - half) / half)
+
+
+def checked_factor(decay: Callable[[float], float], done: float) -> float:
+    """What a user's schedule gives for the part of the training that is done.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be called with a number, or gives none of at least 0.
+    """
+    name = getattr(decay, "__name__", type(decay).__name__)
+    try:
+        factor = decay(done)
+    except Exception as error:
+        raise ValueError(
+            f"lr_decay={name} cannot be called as f(progress), with the part of the training that "
+            f"is done, {done:.4g} ({type(error).__name__}: {error})."
+        ) from error
+    good = isinstance(factor, numbers.Real) and not isinstance(factor, bool)
+    if not good or not math.isfinite(factor) or factor < 0:
+        raise ValueError(
+            f"lr_decay={name} gives {factor!r} for progress={done:.4g}: it must give a factor of "
+            "the learning rate, a finite number of at least 0."
+        )
+    return float(factor)
+
+
+def warmup_factor(n_epochs: float, epochs_done: float) -> float:
+    """The factor of the learning rate in a linear warm-up over the first `n_epochs` epochs.
+
+    `epochs_done` includes the step at hand, so the first of n steps has 1 / n and the last 1.
+    """
+    return min(1.0, epochs_done / n_epochs) if n_epochs else 1.0

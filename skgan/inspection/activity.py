@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..callbacks import place_of
+from ..callbacks import Callback, place_of
 from ..utils.checks import check_choice, check_number, random_state_of
 from ..utils.fitted import FittedNetworks, roles_of
 
@@ -74,11 +74,11 @@ class ActivityRecord:
                 of[name] = np.concatenate([of[name], row]) if name in of else row
 
 
-class FilterActivity:
+class FilterActivity(Callback):
     """Callback that records the activity of filters after every epoch.
 
-    Set it on the GAN itself: `gan.set_callbacks(FilterActivity())`. It needs scikit-learn 1.9 or
-    newer, and costs a pass over the training samples per epoch, for the batch-norm statistics.
+    Set it on the GAN itself: `gan.set_callbacks(FilterActivity())`. It costs a pass over the
+    training samples per epoch, for the batch-norm statistics.
 
     After every epoch, the same samples are passed through the networks as they would be if training
     ended there. Filters of discriminators, classifiers and encoders are recorded on samples, those
@@ -113,7 +113,7 @@ class FilterActivity:
     >>> from skgan import DCGANDiscriminatorFeatures
     >>> from skgan.inspection import FilterActivity
     >>> activity = FilterActivity()
-    >>> gan = DCGANDiscriminatorFeatures().set_callbacks(activity)  # doctest: +SKIP
+    >>> gan = DCGANDiscriminatorFeatures().set_callbacks(activity)
     """
 
     def __init__(
@@ -143,12 +143,6 @@ class FilterActivity:
         """Check that the estimator has the networks."""
         for role in self.networks or ():
             check_choice("networks", role, roles_of(estimator))
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Do nothing: records remain."""
-
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing when a task begins."""
 
     def on_fit_task_end(
         self, estimator: Any, context: Any, *, X: Any = None, fitted_estimator: Any = None

@@ -146,7 +146,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
     lr: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
-    lr_decay: str | None = "inverse"
+    lr_decay: Any = "inverse"
     layers: Any = -1
     pool_grid: int | None = None
 

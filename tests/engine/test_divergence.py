@@ -11,12 +11,6 @@ from skgan import DCGANSpec, SupervisedFeatures
 from skgan.callbacks import CollapseGuard
 from skgan.engine.players import Players
 
-try:
-    from sklearn.callback import ProgressBar
-except ImportError:
-    ProgressBar = None
-new = pytest.mark.skipif(ProgressBar is None, reason="scikit-learn has callbacks from 1.9 on")
-
 
 @pytest.fixture
 def diverges(monkeypatch):
@@ -134,7 +128,6 @@ class Constant(nn.Module):
         return torch.tanh(self.image + 0 * z.sum(1).view(-1, 1, 1, 1))
 
 
-@new
 def test_a_generator_that_makes_one_image_is_noticed(small, digits):
     guard = CollapseGuard(patience=2)
     gan = small(generator=Constant(), image_shape=(8, 8), n_epochs=5).set_callbacks(guard)
@@ -151,14 +144,12 @@ def test_a_generator_that_makes_one_image_is_noticed(small, digits):
     assert gan.n_epochs_ == 4 and [look["epoch"] for look in stopping.looks] == [2, 4]
 
 
-@new
 def test_training_samples_that_are_all_the_same_are_no_collapse(small):
     guard = CollapseGuard(patience=1)
     small(image_shape=(8, 8), n_epochs=1).set_callbacks(guard).fit(np.full((20, 8, 8), 0.5))
     assert guard.looks[0]["diversity"] == 1.0
 
 
-@new
 def test_a_discriminator_that_is_sure_of_everything_is_noticed(small, digits):
     guard = CollapseGuard(min_diversity=0, min_loss=0.05, max_alpha_cv=2.0)
     gan = small(
@@ -172,7 +163,6 @@ def test_a_discriminator_that_is_sure_of_everything_is_noticed(small, digits):
     assert all("alpha_cv" in look for look in guard.looks)
 
 
-@new
 def test_alpha_that_differs_wildly_is_noticed(small, digits):
     guard = CollapseGuard(min_diversity=0, max_alpha_cv=0.05, patience=1)
     gan = small(image_shape=(8, 8), validation_fraction=0.2).set_callbacks(guard)
@@ -180,7 +170,6 @@ def test_alpha_that_differs_wildly_is_noticed(small, digits):
         gan.fit(digits[0])
 
 
-@new
 def test_a_healthy_training_is_left_alone_to_the_bit(small, digits):
     X, guard = digits[0], CollapseGuard("stop")
     settings = {"image_shape": (8, 8), "n_epochs": 10, "lr": 1e-3, "generator": DCGANSpec(16),
@@ -192,7 +181,6 @@ def test_a_healthy_training_is_left_alone_to_the_bit(small, digits):
     np.testing.assert_array_equal(watched.transform(X), small(**settings).fit(X).transform(X))
 
 
-@new
 def test_values_of_a_guard_that_cannot_work(small, digits):
     for settings in ({"action": "end"}, {"every": 0}, {"patience": 0}, {"min_diversity": 2},
                      {"n_samples": 1}, {"min_loss": -1}, {"max_alpha_cv": "x"}):  # fmt: skip

@@ -13,7 +13,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
 from skgan import AutoencoderFeatures, BiGANEncoder, DCGANDiscriminatorFeatures, MLPSpec
-from skgan.callbacks import JSONLLogger
 from skgan.inspection import (
     ActivityRecord,
     FilterActivity,
@@ -21,10 +20,6 @@ from skgan.inspection import (
     oscillating_filters,
 )
 from skgan.utils.fitted import FittedNetworks
-
-HAS_CALLBACKS = hasattr(DCGANDiscriminatorFeatures(), "set_callbacks")
-new = pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on")
-old = pytest.mark.skipif(HAS_CALLBACKS, reason="what is so before scikit-learn 1.9")
 
 
 @pytest.fixture
@@ -74,7 +69,6 @@ def recorded_by_hand(gan, X, n=40):
     return layers | {f"generator_layer{i}": h for i, h in enumerate(found)}
 
 
-@new
 def test_each_epoch_is_recorded_as_if_training_ended_there(small, digits):
     X, _ = digits
     activity = FilterActivity(n_samples=40)
@@ -92,7 +86,6 @@ def test_each_epoch_is_recorded_as_if_training_ended_there(small, digits):
     np.testing.assert_array_equal(watched.transform(X), gan.transform(X))
 
 
-@new
 def test_samples_and_networks_can_be_chosen(small, digits):
     X, _ = digits
     activity = FilterActivity(X[5:9], networks=["discriminator"])
@@ -113,7 +106,6 @@ def test_samples_and_networks_can_be_chosen(small, digits):
     assert {name.partition("_")[0] for name in activity.record.mean} == {"encoder"}
 
 
-@new
 def test_a_fit_that_goes_on_goes_on_with_its_record(small, digits):
     X, _ = digits
     activity = FilterActivity(n_samples=10)
@@ -131,7 +123,6 @@ def test_a_fit_that_goes_on_goes_on_with_its_record(small, digits):
     assert [r.epochs for r in activity.records[1:]] == [[1], [1], [2]]
 
 
-@new
 def test_the_fits_of_a_search_have_records_of_their_own(small, digits):
     X, y = digits
     activity = FilterActivity(n_samples=10)
@@ -140,7 +131,6 @@ def test_the_fits_of_a_search_have_records_of_their_own(small, digits):
     assert [r.epochs for r in activity.records] == [[1, 2]] * 5
 
 
-@new
 def test_a_data_frame_gives_no_warning(small, digits):
     pandas = pytest.importorskip("pandas")
     X = pandas.DataFrame(digits[0], columns=[f"p{i}" for i in range(64)])
@@ -152,7 +142,6 @@ def test_a_data_frame_gives_no_warning(small, digits):
     assert activity.record.mean["discriminator_layer0"].shape == (2, 8)
 
 
-@new
 def test_records_survive_pickling_and_copying(small, digits):
     activity = FilterActivity(n_samples=10)
     gan = small(n_epochs=1).set_callbacks(activity).fit(digits[0])
@@ -165,7 +154,6 @@ def test_records_survive_pickling_and_copying(small, digits):
     assert len(activity.records) == 1
 
 
-@new
 @pytest.mark.parametrize(
     ("cls", "networks", "known"),
     [
@@ -191,13 +179,6 @@ def test_bad_values_are_named():
         FilterActivity(networks="encoder")
     with pytest.raises(AttributeError, match="no record yet: set it on an estimator"):
         FilterActivity().record  # noqa: B018
-
-
-@old
-def test_without_callbacks_setting_one_fails_as_with_the_logger(small):
-    for callback in (FilterActivity(), JSONLLogger("log.jsonl")):
-        with pytest.raises(AttributeError, match="set_callbacks"):
-            small().set_callbacks(callback)
 
 
 # ---------------------------------------------------------------- what is flagged
@@ -287,7 +268,6 @@ def planting(step):
     return planted
 
 
-@new
 def test_filters_planted_in_training_are_flagged(small, digits):
     activity = FilterActivity()
     gan = small(n_epochs=6).set_callbacks(activity)
@@ -304,7 +284,6 @@ def test_filters_planted_in_training_are_flagged(small, digits):
     }
 
 
-@new
 @pytest.mark.parametrize("seed", range(3))
 def test_nothing_is_flagged_in_a_healthy_run(digits, seed):
     activity = FilterActivity()

@@ -1,125 +1,23 @@
-"""Callbacks of skgan, for scikit-learn 1.9 or newer: `estimator.set_callbacks(...)`.
+"""Notices that a GAN's training has collapsed."""
 
-With older versions this module can be imported, but estimators have no `set_callbacks`.
-"""
-
-import errno
-import json
 import math
-import os
 import warnings
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from .utils.checks import check_choice, check_number, random_state_of
-from .utils.fitted import FittedNetworks
-
-__all__ = ["CollapseGuard", "JSONLLogger"]
-
-
-class JSONLLogger:
-    """Appends one line of JSON to a file after every epoch.
-
-    Set it on the GAN itself, even if the GAN is a step of a `Pipeline` or is searched by
-    `GridSearchCV`: `gan.set_callbacks(JSONLLogger("log.jsonl"))`. It needs scikit-learn 1.9 or
-    newer.
-
-    Every line is written immediately, so the file may be read during training, and several
-    processes (`n_jobs`) may share one file on a local disk. Existing lines are never changed.
-
-    A line holds "time" (the end of the epoch: ISO 8601, in UTC), "run" (an id shared by all epochs
-    within one outermost `fit`), "place" (the tasks from that `fit` down to this one, as
-    "name:number" joined by "/"), "estimator" (the name of its class), "epoch", and all other
-    entries of the epoch in `history_`. Numbers that are not finite become null.
-
-    In a search, "candidate-split-evaluation:7" is fold 7 % n_splits of candidate 7 // n_splits,
-    in the order of `cv_results_["params"]`.
-
-    Parameters
-    ----------
-    path : str or path
-        Path of the file. Missing folders are created when `fit` begins.
-
-    Raises
-    ------
-    OSError
-        In `fit`, before any training, if the file cannot be written. If writing fails later, such
-        as on a full disk, a warning is issued and training continues.
-
-    Examples
-    --------
-    >>> from skgan import DCGANDiscriminatorFeatures
-    >>> from skgan.callbacks import JSONLLogger
-    >>> gan = DCGANDiscriminatorFeatures().set_callbacks(JSONLLogger("log.jsonl"))
-    """
-
-    def __init__(self, path: str | os.PathLike[str]):
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"path={path!r} is not a path: pass the name of a file to JSONLLogger.")
-        self.path = path
-
-    def __repr__(self) -> str:
-        return f"JSONLLogger({os.fspath(self.path)!r})"
-
-    def setup(self, estimator: Any, context: Any) -> None:
-        """Check that the file can be written."""
-        try:
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            self._append(b"")
-        except OSError as error:
-            raise OSError(
-                f"path={os.fspath(self.path)!r} of JSONLLogger cannot be written "
-                f"({error.strerror}): use a folder that you may write to."
-            ) from error
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Do nothing: the file is open only while a line is written."""
-
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing when a task begins."""
-
-    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
-        """Write a line after a complete epoch; other tasks have no history row."""
-        row = getattr(context, "history_row", None)
-        if row is None:
-            return
-        line = {
-            "time": datetime.now(UTC).isoformat(),
-            "run": str(context.root_uuid),
-            "place": place_of(context.parent),
-            "estimator": type(estimator).__name__,
-            **{k: v if math.isfinite(v) else None for k, v in row.items()},
-        }
-        try:
-            self._append(json.dumps(line, allow_nan=False).encode() + b"\n")
-        except OSError as error:
-            warnings.warn(
-                f"JSONLLogger lost epoch {row['epoch']}: {os.fspath(self.path)!r} cannot be "
-                f"written ({error.strerror}). Training continues.",
-                UserWarning,
-                stacklevel=2,
-            )
-
-    def _append(self, line: bytes) -> None:
-        # A single write to a file opened for appending is not mixed with other processes' lines.
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            if os.write(file, line) < len(line):
-                raise OSError(errno.ENOSPC, "the line was cut short")
-        finally:
-            os.close(file)
+from ..utils.checks import check_choice, check_number, random_state_of
+from ..utils.fitted import FittedNetworks
+from .base import Callback, check_is_gan, row_of
 
 
-class CollapseGuard:
+class CollapseGuard(Callback):
     """Warns, or ends training, when generated samples or the discriminator have collapsed.
 
-    Set it on the GAN itself: `gan.set_callbacks(CollapseGuard())`. It needs scikit-learn 1.9 or
-    newer. Each epoch that it looks at costs a pass over the training samples, for the batch-norm
-    statistics of the networks as they would be if training ended there.
+    Set it on the GAN itself: `gan.set_callbacks(CollapseGuard())`. Each epoch that it looks at
+    costs a pass over the training samples, for the batch-norm statistics of the networks as they
+    would be if training ended there.
 
     It knows three signs, and acts once one of them was there `patience` times in a row:
 
@@ -164,7 +62,7 @@ class CollapseGuard:
     >>> from skgan import DCGANDiscriminatorFeatures
     >>> from skgan.callbacks import CollapseGuard
     >>> guard = CollapseGuard("stop", every=5)
-    >>> gan = DCGANDiscriminatorFeatures().set_callbacks(guard)  # doctest: +SKIP
+    >>> gan = DCGANDiscriminatorFeatures().set_callbacks(guard)
     """
 
     def __init__(
@@ -186,33 +84,27 @@ class CollapseGuard:
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Begin a new list of looks."""
+        check_is_gan(self, estimator)
         if "generator" not in getattr(estimator, "_networks", ()):
             name = type(estimator).__name__
             raise ValueError(f"CollapseGuard needs a generator to look at, and {name} has none.")
         self.looks = []
 
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Do nothing: the looks stay."""
-
-    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Do nothing when a task begins."""
-
-    def on_fit_task_end(
-        self, estimator: Any, context: Any, *, X: Any = None, fitted_estimator: Any = None
-    ) -> bool:
+    def on_fit_task_end(self, estimator: Any, context: Any, *, X: Any = None) -> bool:
         """Look at the networks after an epoch; True ends training."""
-        row = getattr(context, "history_row", None)
-        if row is None or row["epoch"] % self.every or fitted_estimator is None:
+        row = row_of(context)
+        if row is None or row["epoch"] % self.every:
             return False
-        look = {"epoch": int(row["epoch"])} | {
+        look: dict[str, Any] = {"epoch": int(row["epoch"])} | {
             name: row[name] for name in ("discriminator_loss", "alpha_cv") if name in row
         }
-        networks = FittedNetworks(fitted_estimator)
+        networks = FittedNetworks(context.training.fitted())
         if networks.has_generator:
             look["diversity"] = self._diversity(networks, X)
         look["signs"] = tuple(self._signs(estimator, look))
-        self.looks.append(look)
-        lasting = [sign for sign in look["signs"] if self._lasts(sign)]
+        self.looks = looks = context.training.notes.setdefault(self, [])
+        looks.append(look)
+        lasting = [sign for sign in look["signs"] if self._lasts(sign, looks)]
         for sign in lasting:
             warnings.warn(self._message(sign, look), UserWarning, stacklevel=2)
         return bool(lasting) and self.action == "stop"
@@ -234,10 +126,10 @@ class CollapseGuard:
         }
         return [sign for sign, seen in found.items() if seen]
 
-    def _lasts(self, sign: str) -> bool:
+    def _lasts(self, sign: str, looks: list[dict[str, Any]]) -> bool:
         """Whether the sign was there just now for as long as it takes, and not for longer."""
         n = self.patience
-        seen = [sign in look["signs"] for look in self.looks]
+        seen = [sign in look["signs"] for look in looks]
         return len(seen) >= n and all(seen[-n:]) and (len(seen) == n or not seen[-n - 1])
 
     def _message(self, sign: str, look: dict[str, Any]) -> str:
@@ -259,12 +151,3 @@ class CollapseGuard:
 def _spread(x: torch.Tensor) -> float:
     """The mean Euclidean distance between two different samples."""
     return float(torch.pdist(x.flatten(1).double()).mean())
-
-
-def place_of(context: Any) -> str:
-    """The tasks from the outermost `fit` down to this one; of two names the outer task's counts."""
-    names = []
-    while context is not None:
-        names.append(f"{context.source_task_name or context.task_name}:{context.task_id}")
-        context = context.parent
-    return "/".join(reversed(names))
