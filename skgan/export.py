@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import threading
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -119,12 +120,16 @@ def write(
             if extractor.not_exported:
                 raise ValueError(extractor.not_exported)
             extractor.freeze()
-    program = _recorded(Samples(form, with_plain_weights(module)), form.row_shape)
-    text = json.dumps(description)
+    module, text = Samples(form, with_plain_weights(module)), json.dumps(description)
     if kind == "onnx":
-        write_atomically(path, _as_onnx(program, text))
+        # PyTorch's program keeps weights as they lie in memory, and so the kernels of transform.
+        module.to(memory_format=torch.contiguous_format)
+        write_atomically(path, _as_onnx(_recorded(module, form.row_shape), text))
         return
-    with replacing(path) as unfinished, unfinished.open("wb") as file:
+    program = _recorded(module, form.row_shape)
+    with replacing(path) as unfinished, unfinished.open("wb") as file, warnings.catch_warnings():
+        # It calls no tensor complete that is not contiguous, but keeps it all the same.
+        warnings.filterwarnings("ignore", message="No complete tensor found")
         torch.export.save(program, file, extra_files={f"{KEY}.json": text})
 
 
@@ -136,7 +141,9 @@ class Samples(nn.Module):
         self.form, self.module = form, module
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(self.form.laid_out(x))
+        return self.module(
+            self.form.laid_out(x.float())
+        )  # PyTorch then records a check of the type
 
 
 def _recorded(module: nn.Module, row_shape: tuple[int, ...]) -> Any:

@@ -189,10 +189,13 @@ class FeatureExtraction(TransformerMixin):
         a table are standardised in float64, as in `transform`; on devices without float64 (MPS),
         use `as_module().float()`.
         """
-        module = copied(self._extractor(self._nets()))
-        shift, scale = self._format.scaling()
         # Channels-last weights are faster, but parts of PyTorch and safetensors reject them.
-        module = module.cpu().to(memory_format=torch.contiguous_format)
+        return self._module().to(memory_format=torch.contiguous_format)
+
+    def _module(self) -> ScaledExtractor:
+        """That of `as_module`, with weights that lie in memory as those of the estimator do."""
+        module = copied(self._extractor(self._nets())).cpu()
+        shift, scale = self._format.scaling()
         return ScaledExtractor(shift, scale, module).eval()
 
     def export(self, path, kind="torch") -> None:
@@ -201,8 +204,8 @@ class FeatureExtraction(TransformerMixin):
         What is in the file takes samples in the shape of the X of `fit`, (n, ...) with any n from
         1 up, in the units of X and as float32 (also where X was uint8: pixels from 0 to 255), and
         returns features (n, n_features_out_) in float32. They are those of `transform` for the same
-        float32 samples, up to rounding. It computes in float32 whatever `precision_` is, checks the
-        shape and the type of samples, and neither their range nor NaN.
+        float32 samples, up to rounding, which is that of bfloat16 where `precision_` is: the file
+        computes in float32. It checks the shape and the type of samples, not their range or NaN.
 
         A description in JSON is in the file, too: class, versions, shapes, value range, names of
         columns and features.
@@ -232,7 +235,7 @@ class FeatureExtraction(TransformerMixin):
             of the kind. Nothing is written then, as with all of these errors.
         """
         checked = export.check(path, kind)
-        export.write(checked, kind, self.as_module(), self._format, self._description())
+        export.write(checked, kind, self._module(), self._format, self._description())
 
     def _description(self) -> dict[str, Any]:
         """What an exported file says of itself."""

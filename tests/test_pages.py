@@ -21,6 +21,9 @@ PAGES = sorted(
 OPTIONAL = {
     "mlxtend",
     "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
     "pandas",
     "polars",
     "skops",
