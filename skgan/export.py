@@ -120,13 +120,12 @@ def write(
             if extractor.not_exported:
                 raise ValueError(extractor.not_exported)
             extractor.freeze()
-    module, text = Samples(form, with_plain_weights(module)), json.dumps(description)
+    program = _recorded(Samples(form, with_plain_weights(module)), form.row_shape)
+    text = json.dumps(description)
     if kind == "onnx":
-        # PyTorch's program keeps weights as they lie in memory, and so the kernels of transform.
-        module.to(memory_format=torch.contiguous_format)
-        write_atomically(path, _as_onnx(_recorded(module, form.row_shape), text))
+        write_atomically(path, _as_onnx(program, text))
         return
-    program = _recorded(module, form.row_shape)
+    # It keeps weights as they lie in memory, and so it has the kernels of transform.
     with replacing(path) as unfinished, unfinished.open("wb") as file, warnings.catch_warnings():
         # It calls no tensor complete that is not contiguous, but keeps it all the same.
         warnings.filterwarnings("ignore", message="No complete tensor found")
@@ -141,19 +140,15 @@ class Samples(nn.Module):
         self.form, self.module = form, module
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.module(
-            self.form.laid_out(x.float())
-        )  # PyTorch then records a check of the type
+        x = x.float()  # it is, and PyTorch records a check of that
+        return self.module(self.form.laid_out(x))
 
 
 def _recorded(module: nn.Module, row_shape: tuple[int, ...]) -> Any:
     """The exported program of a module, for any number of samples of this shape."""
     module.eval().requires_grad_(False)
     # Whatever its caller has switched on plays no part.
-    with (
-        RECORDING, cpu_by_default(), torch.inference_mode(False),
-        torch.autocast("cpu", enabled=False),
-    ):  # fmt: skip
+    with RECORDING, cpu_by_default(), torch.autocast("cpu", enabled=False):
         example = (torch.zeros(2, *row_shape, dtype=torch.float32),)
         try:
             program = torch.export.export(
@@ -181,7 +176,7 @@ def _as_onnx(program: Any, description: str) -> bytes:
             "most: use kind='torch'."
         )
     pooling: Any = torch.ops.aten.adaptive_max_pool2d.default
-    with RECORDING, cpu_by_default(), torch.inference_mode(False):
+    with RECORDING, cpu_by_default():
         try:
             if any(node.target is pooling and _is_uneven(node) for node in program.graph.nodes):
                 program = program.run_decompositions({pooling: _max_pooled})

@@ -303,6 +303,13 @@ def test_weights_become_plain_without_damage_to_the_original(small, digits):
         plain = with_plain_weights(module)
         assert torch.equal(plain(x), expected)
     assert not any("parametrizations" in name for name in plain.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        old = hooked().eval()
+    with torch.no_grad():
+        expected = old(x)
+        assert torch.equal(with_plain_weights(old)(x), expected)
+    assert not any(name.endswith(("_orig", "_g", "_u")) for name in old.state_dict())
     assert joblib.hash(est) == before[0]
     assert np.array_equal(est.transform(digits[0]), before[1])
     assert any("parametrizations" in name for name in est.discriminator_.state_dict())
