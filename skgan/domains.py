@@ -15,8 +15,9 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .classification import ClassificationMixin
+from .utils.checks import check_choice
 from .utils.docs import X_AS_IN_FIT, completed_by
-from .utils.domains import check_domains, read_domains, samples_from
+from .utils.domains import check_domains, domain_of_samples, read_domains, samples_from
 from .utils.kinds import array
 from .utils.labels import UNLABELLED, classes_among, has_label, has_label_given, read_labels
 from .utils.linear import ridge_error
@@ -296,6 +297,45 @@ class DomainClassificationMixin(DomainsMixin, ClassificationMixin):
         ndarray of shape (n, n_features_out_), float32
         """
         return self.fit(X, y, sample_domain).transform(X, sample_domain)
+
+    def export(self, path, kind="torch", domain=None) -> None:
+        """Write the extractor, with the scaling of its input, to a file for programs without skgan.
+
+        What is in the file takes samples of one domain: (n, ...) in the shape and the units of the
+        X of `fit`, as float32, with any n from 1 up. It returns the features of `transform`. For
+        what else holds of it see `DCGANDiscriminatorFeatures.export`.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the file, which ends in ".pt2" (torch) or ".onnx". An existing one is replaced once
+            the new one is complete.
+        kind : {"torch", "onnx"}
+            A program of `torch.export`, or an ONNX model.
+        domain : int, default=None
+            The domain of all samples, one of `domains_`. None: the (last) target. It matters with
+            `norm_per_domain` only.
+
+        Raises
+        ------
+        ValueError
+            For an unknown kind, another ending, or a domain that was none in `fit`.
+        OSError, ImportError, RuntimeError
+            As for other classes. Nothing is written then.
+        """
+        if domain is None:
+            super().export(path, kind)
+            return
+        check_is_fitted(self)
+        known = self.domains_.tolist()
+        check_choice("domain", domain, known)
+        with samples_from(known.index(domain)):
+            super().export(path, kind)
+
+    def _description(self):
+        index = domain_of_samples()
+        domain = self.domains_[-1 if index is None else index]
+        return super()._description() | {"domain": int(domain)}
 
     @completed_by(OF_USE)
     def decision_function(self, X, sample_domain=None):

@@ -11,6 +11,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import _check_feature_names_in
 from torch import Tensor, nn
 
+from . import export
 from .data.arrays import ArraySource
 from .engine import runtime
 from .nn.extractors import Extractor, ScaledExtractor, with_taps
@@ -188,11 +189,59 @@ class FeatureExtraction(TransformerMixin):
         a table are standardised in float64, as in `transform`; on devices without float64 (MPS),
         use `as_module().float()`.
         """
-        module = copied(self._extractor(self._nets()))
-        shift, scale = self._format.scaling()
         # Channels-last weights are faster, but parts of PyTorch and safetensors reject them.
-        module = module.cpu().to(memory_format=torch.contiguous_format)
+        return self._module().to(memory_format=torch.contiguous_format)
+
+    def _module(self) -> ScaledExtractor:
+        """That of `as_module`, with weights that lie in memory as those of the estimator do."""
+        module = copied(self._extractor(self._nets())).cpu()
+        shift, scale = self._format.scaling()
         return ScaledExtractor(shift, scale, module).eval()
+
+    def export(self, path, kind="torch") -> None:
+        """Write the extractor, with the scaling of its input, to a file for programs without skgan.
+
+        What is in the file takes samples in the shape of the X of `fit`, (n, ...) with any n from
+        1 up, in the units of X and as float32 (also where X was uint8: pixels from 0 to 255), and
+        returns features (n, n_features_out_) in float32. They are those of `transform` for the same
+        float32 samples, up to rounding, which is that of bfloat16 where `precision_` is: the file
+        computes in float32. It checks the shape and the type of samples, not their range or NaN.
+
+        A description in JSON is in the file, too: class, versions, shapes, value range, names of
+        columns and features.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the file, which ends in ".pt2" (torch) or ".onnx". An existing one is replaced once
+            the new one is complete.
+        kind : {"torch", "onnx"}
+            "torch" is a program of `torch.export`, run as `torch.export.load(path).module()(x)`;
+            its description is the extra file "skgan.json". "onnx" is a model with the input "x"
+            and the output "features", for ONNX Runtime and others; its description is the metadata
+            "skgan". It needs `pip install "skgan[onnx]"`.
+
+        Raises
+        ------
+        ValueError
+            For an unknown kind, another ending, features that are gradients (output="fisher"), or
+            weights of more than 2 GiB in ONNX.
+        OSError
+            If the folder of the path does not exist or cannot be written to, before any work.
+        ImportError
+            If packages for ONNX are missing.
+        RuntimeError
+            If PyTorch cannot record the operations of a user-supplied network, or ONNX has none
+            of the kind. Nothing is written then, as with all of these errors.
+        """
+        checked = export.check(path, kind)
+        export.write(checked, kind, self._module(), self._format, self._description())
+
+    def _description(self) -> dict[str, Any]:
+        """What an exported file says of itself."""
+        columns = getattr(self, "feature_names_in_", None)
+        names = self._features().feature_names()
+        return export.describe(type(self).__name__, self._format, columns, names)
 
 
 def _write(path: Path, n: int, parts: Iterator[tuple[slice, np.ndarray]]) -> None:

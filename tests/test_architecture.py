@@ -27,7 +27,9 @@ ROOMS = {
     "sampling": "skgan.settings skgan.nn torch sklearn",
     "notebook": "numpy PIL sklearn",
     "model_card": "skgan.version numpy torch sklearn",
-    "extraction": "skgan.settings skgan.engine skgan.data skgan.nn numpy torch sklearn",
+    "extraction": "skgan.export skgan.settings skgan.engine skgan.data skgan.nn numpy torch "
+    "sklearn",
+    "export": "skgan.data skgan.nn skgan.version numpy torch",
     "training": "skgan.engine skgan.data skgan.nn numpy torch sklearn",
     "parameters": "skgan.engine skgan.nn",
     "settings": "",

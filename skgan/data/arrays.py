@@ -73,13 +73,15 @@ class DataFormat:
 
         Images far from 0 are float64, too.
         """
+        if self.image_shape is None or self.is_far:
+            return self.laid_out(torch.from_numpy(rows.astype(np.float64)))
+        x = torch.from_numpy(rows.astype(np.uint8 if rows.dtype == np.uint8 else np.float32))
+        return self.laid_out(x.float())
+
+    def laid_out(self, x: Tensor) -> Tensor:
+        """Samples (n, *row_shape) in the shape in which the networks receive them."""
         if self.image_shape is None:
-            return torch.from_numpy(rows.astype(np.float64))
-        if self.is_far:
-            x = torch.from_numpy(rows.astype(np.float64))
-        else:
-            x = torch.from_numpy(rows.astype(np.uint8 if rows.dtype == np.uint8 else np.float32))
-            x = x.float()
+            return x
         c, h, w = self.image_shape
         if self.channels_last:
             return x.reshape(-1, h, w, c).permute(0, 3, 1, 2).contiguous()

@@ -59,6 +59,7 @@ class Extractor(nn.Module):
 
     n_features: int
     most_samples: int = 2**18  # that it is given at a time, where that is for us to choose
+    not_exported: str = ""  # why there can be no file of it for other programs, if there cannot
 
     def feature_names(self) -> list[str]:
         raise NotImplementedError
@@ -66,6 +67,9 @@ class Extractor(nn.Module):
     def head_weight(self) -> Tensor | None:
         """The head's weight (n_outputs, n_features) if these features are exactly its input."""
         return None
+
+    def freeze(self) -> None:
+        """Compute once what depends on weights alone, where these will not change any more."""
 
 
 class ScaledExtractor(nn.Module):

@@ -167,6 +167,10 @@ class FisherVectors(Extractor):
 
     measured: Tensor | None
     sketches: nn.ModuleList
+    not_exported = (
+        "output='fisher' cannot be exported: these features are gradients, and a file holds no "
+        "more than a network's own operations. Use output='layers', or keep the estimator by save."
+    )
 
     def __init__(self, net, input_shape, n_components, seed, moments=None):
         super().__init__()

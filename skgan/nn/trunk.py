@@ -231,16 +231,21 @@ class JoinedFeatures(Extractor):
         self.n_features = sum(self.sizes.values())
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self._part(net, x) for net in self.nets.values()], dim=1)
+        return torch.cat([self._part(name, net, x) for name, net in self.nets.items()], dim=1)
 
-    def _part(self, net: Any, x: Tensor) -> Tensor:
+    def _part(self, name: str, net: Any, x: Tensor) -> Tensor:
         f = net.features(x).float()
         if self.subspace is None:
             return f
-        B = torch.from_numpy(row_basis(net.head.weight.numpy(force=True))).to(f)
+        kept = getattr(self, f"{name}_basis", None)
+        B = _row_basis(net, f) if kept is None else kept
         with torch.autocast(f.device.type, enabled=False):
             row = (f @ B.T) @ B
         return row if self.subspace == "row" else f - row
+
+    def freeze(self) -> None:
+        for name, net in self.nets.items() if self.subspace is not None else ():
+            self.register_buffer(f"{name}_basis", _row_basis(net, next(net.parameters())))
 
     def feature_names(self) -> list[str]:
         """For every feature, its network and its index."""
@@ -251,6 +256,11 @@ class JoinedFeatures(Extractor):
             return None
         net: Any = next(iter(self.nets.values()))
         return net.head.weight
+
+
+def _row_basis(net: Any, like: Tensor) -> Tensor:
+    """An orthonormal basis (rank, d) of what the head of a network sees of its input."""
+    return torch.from_numpy(row_basis(net.head.weight.numpy(force=True))).to(like)
 
 
 def build_heads(

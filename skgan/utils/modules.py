@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
+OLD_NORMS = (SpectralNorm, WeightNorm)  # forward hooks that compute weights
 _watched = threading.RLock()
 
 # PyTorch's layers, by what they are: the maps, and what is applied to their output.
@@ -28,6 +32,28 @@ def settle(net: nn.Module) -> nn.Module:
         for name, value in list(vars(module).items()):
             if isinstance(value, Tensor) and not value.is_leaf:
                 setattr(module, name, value.detach())
+    return net
+
+
+def with_plain_weights(net: Any) -> Any:
+    """The network, changed in place, with weights that are computed from others as plain ones.
+
+    Such are those under spectral and weight norm, in PyTorch's parametrisations and in its older
+    hooks. The network must be in eval mode. PyTorch's `remove_parametrizations` would damage the
+    network that this one was copied from: both are of one class, from which it takes the weights.
+    """
+    for module in list(net.modules()):
+        if parametrize.is_parametrized(module):
+            names = list(module.parametrizations)
+            weights = {name: getattr(module, name).detach() for name in names}
+            module.__class__ = parametrize.type_before_parametrizations(module)
+            del module.parametrizations
+            for name, weight in weights.items():
+                module.register_parameter(name, nn.Parameter(weight, requires_grad=False))
+        for key, hook in list(module._forward_pre_hooks.items()):
+            if isinstance(hook, OLD_NORMS):
+                hook.remove(module)
+                del module._forward_pre_hooks[key]
     return net
 
 
