@@ -465,7 +465,7 @@ def test_without_callbacks_everything_else_works(small, digits):
 @new
 @with_rich
 def test_the_page_about_callbacks_runs(tmp_path, monkeypatch):
-    page = ROOT / "docs" / "howto_callbacks.md"
+    page = ROOT / "docs" / "guide" / "callbacks.md"
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
     names = {"__name__": "__main__"}
