@@ -1,4 +1,4 @@
-"""Settings of Sphinx. Build with `make docs`; without running the gallery, ARGS="-D plot_gallery=0"."""
+"""Settings of Sphinx: `make docs`, or without running the gallery with ARGS="-D plot_gallery=0"."""
 
 import importlib.util
 import sys
@@ -32,7 +32,7 @@ templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
-# ---------------------------------------------------------------- the reference: a page for each name
+# ---------------------------------------------------------------- the reference, a page for a name
 
 numpydoc_show_class_members = False
 autosummary_generate = True
@@ -56,19 +56,29 @@ _guide = {
     "guide/nullspace": ["skgan.tools.NullSpaceProjector"],
     "guide/patches": ["skgan.tools.RandomPatchFeatures"],
     "guide/codes": [
-        f"skgan.tools.{name}"
-        for name in (
-            "attribute_vectors combine_codes draw_codes find_near_duplicates generate "
-            "interpolate_codes memorisation_check move_codes nearest_real turn_vector"
-        ).split()
+        "skgan.tools.attribute_vectors",
+        "skgan.tools.combine_codes",
+        "skgan.tools.draw_codes",
+        "skgan.tools.find_near_duplicates",
+        "skgan.tools.generate",
+        "skgan.tools.interpolate_codes",
+        "skgan.tools.memorisation_check",
+        "skgan.tools.move_codes",
+        "skgan.tools.nearest_real",
+        "skgan.tools.turn_vector",
     ],
     "guide/inside": [
-        f"skgan.inspection.{name}"
-        for name in (
-            "FeatureMapDisplay FilterActivity FilterActivityDisplay FilterResponseDisplay "
-            "GuidedBackpropDisplay LabelBudgetDisplay ObjectFilters ProbeTableDisplay "
-            "guided_backprop oscillating_filters untrained_copy"
-        ).split()
+        "skgan.inspection.FeatureMapDisplay",
+        "skgan.inspection.FilterActivity",
+        "skgan.inspection.FilterActivityDisplay",
+        "skgan.inspection.FilterResponseDisplay",
+        "skgan.inspection.GuidedBackpropDisplay",
+        "skgan.inspection.LabelBudgetDisplay",
+        "skgan.inspection.ObjectFilters",
+        "skgan.inspection.ProbeTableDisplay",
+        "skgan.inspection.guided_backprop",
+        "skgan.inspection.oscillating_filters",
+        "skgan.inspection.untrained_copy",
     ],
     "guide/training_curve": ["skgan.inspection.HistoryDisplay"],
     "guide/callbacks": ["skgan.callbacks.JSONLLogger", "skgan.callbacks.CollapseGuard"],

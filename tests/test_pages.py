@@ -153,7 +153,8 @@ ANCHOR = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    "page", [README, *PAGES, *(ROOT / f"{n}.md" for n in ("CONTRIBUTING", "SECURITY", "CHANGELOG"))],
+    "page",
+    [README, *PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"],
     ids=name_of,
 )  # fmt: skip
 def test_links_lead_to_files_that_exist(page):

@@ -1,8 +1,8 @@
 """Docstrings are read in terminals, so they write n_features_out_ and |x| without markup.
 
-reStructuredText would take the first for a link and the second for a substitution. Both are escaped
-here, outside of `quoted` names and of the lines that begin the entry of a parameter or an attribute,
-which numpydoc escapes by itself.
+reStructuredText would take the first for a link and the second for a substitution. Both are
+escaped here, outside of `quoted` names and of the names of parameters and attributes, which
+numpydoc escapes by itself.
 """
 
 import re

@@ -2,8 +2,9 @@
 
     python examples/papers/picture.py
 
-It reads the files that `demo_seeds.py` keeps in `results`, and writes docs/_static/digits_labels.png:
-digits, and the accuracy of a linear SVM on five kinds of features, with 10 and 100 labels a class.
+It reads the files that `demo_seeds.py` keeps in `results`, and writes
+docs/_static/digits_labels.png: digits, and the accuracy of a linear SVM on five kinds of features,
+with 10 and 100 labels a class.
 """
 
 import json
