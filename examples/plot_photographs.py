@@ -64,12 +64,12 @@ gan.fit(images)
 # %%
 # Features as colours
 # -------------------
-# All pieces of both photographs, eight pixels apart, are turned into features. Three principal
+# All pieces of both photographs, twelve pixels apart, are turned into features. Three principal
 # components of these become red, green and blue. Below the photographs: the mean colour of each
 # piece in the same manner, the network before training, and the network after training.
 
 
-def pieces(photograph, step=8):
+def pieces(photograph, step=12):
     """All pieces, (rows, columns, side, side, 3)."""
     windows = np.lib.stride_tricks.sliding_window_view(photograph, (SIDE, SIDE), axis=(0, 1))
     return np.moveaxis(windows[::step, ::step], 2, -1)
@@ -77,10 +77,11 @@ def pieces(photograph, step=8):
 
 grids = {name: pieces(photograph) for name, photograph in photographs.items()}
 stack = np.concatenate([grid.reshape(-1, SIDE, SIDE, 3) for grid in grids.values()])
+reduced = PCA(40, random_state=0).fit_transform
 features = {
     "mean colour": stack.mean(axis=(1, 2)),
-    "untrained": untrained_copy(gan, images).transform(stack),
-    "trained": gan.transform(stack),
+    "untrained": reduced(untrained_copy(gan, images).transform(stack)),
+    "trained": reduced(gan.transform(stack)),
 }
 
 
@@ -124,20 +125,20 @@ for ax, image in zip(axes, laid_out(groups), strict=True):
 # by trained features on the right. Mean colours find what is equally bright, features what has the
 # same kind of edges and texture. Which of the two is wanted depends on the task.
 
-chosen = [1330, 2600, 5200, 6350]
-fig, axes = plt.subplots(4, 14, figsize=(10, 3), layout="constrained")
+chosen = [754, 1494, 2390, 2833]
+fig, axes = plt.subplots(4, 15, figsize=(10, 2.9), layout="constrained")
 for side, name in enumerate(("mean colour", "trained")):
-    # Every 20th neighbour, since the nearest ones overlap with the piece itself.
-    search = NearestNeighbors(n_neighbors=121).fit(features[name])
-    near = search.kneighbors(features[name][chosen], return_distance=False)[:, 20::20]
+    # Every tenth neighbour, since the nearest ones overlap with the piece itself.
+    search = NearestNeighbors(n_neighbors=61).fit(features[name])
+    near = search.kneighbors(features[name][chosen], return_distance=False)[:, 10::10]
     for row, found in zip(axes, near, strict=True):
-        for ax, i in zip(row[2 + 6 * side :], found, strict=False):
+        for ax, i in zip(row[2 + 7 * side :], found, strict=False):
             ax.imshow(stack[i])
 for row, i in zip(axes, chosen, strict=True):
     row[0].imshow(stack[i])
 for ax in axes.flat:
     ax.axis("off")
 axes[0, 2].set_title("by mean colour", fontsize=9, loc="left")
-axes[0, 8].set_title("by trained features", fontsize=9, loc="left")
+axes[0, 9].set_title("by trained features", fontsize=9, loc="left")
 
 plt.show()
