@@ -74,9 +74,9 @@ def scene(kind, rng):
 
 
 rng = np.random.default_rng(0)
-y = rng.integers(0, 5, 1000)
+y = rng.integers(0, 5, 800)
 X = np.stack([scene(LAND[k], rng) for k in y]).astype(np.float32)
-X_train, X_test, y_train, y_test = X[:500], X[500:], y[:500], y[500:]
+X_train, X_test, y_train, y_test = X[:400], X[400:], y[:400], y[400:]
 print(f"X {X.shape}: from {X.min():.2f} to {X.max():.2f}")
 
 fig, axes = plt.subplots(3, 5, figsize=(9, 5.6), layout="constrained")
@@ -104,7 +104,7 @@ for band, (low, high) in zip(BANDS, ranges, strict=True):
     print(f"{band:>14}: {low:7.2f} to {high:7.2f}")
 
 gan = ContrastiveDiscriminatorFeatures.from_preset(
-    "best", data_format="channels_last", augment=("shift", "flip"), n_epochs=8, random_state=0
+    "best", data_format="channels_last", augment=("shift", "flip"), n_epochs=6, random_state=0
 )
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -117,7 +117,7 @@ each_band = clone(gan).set_params(value_range=ranges).fit(X_train)
 # ---------------------------
 # Two, five and twenty labels for each kind of land, and ten draws of them; a linear classifier on
 # standardised features. Mean and spread of every band are often used in practice, and need no
-# training. They cannot see textures.
+# training.
 
 
 def band_statistics(X):
@@ -126,12 +126,12 @@ def band_statistics(X):
 
 low, high = np.array(ranges).T
 scaled = ((X - low) / (high - low)).transpose(0, 3, 1, 2)  # patches have no range for each band
-patches = RandomPatchFeatures(n_patches=256, random_state=0).fit(scaled[:500])
+patches = RandomPatchFeatures(n_patches=256, random_state=0).fit(scaled[:400])
 untrained = clone(each_band).set_params(n_epochs=0).fit(X_train)
 features = {
     "mean and spread of each band": band_statistics(X_test),
     "all pixels": X_test.reshape(len(X_test), -1),
-    "random patches": patches.transform(scaled[500:]),
+    "random patches": patches.transform(scaled[400:]),
     "untrained, a range for each band": untrained.transform(X_test),
     "trained, one range": one_range.transform(X_test),
     "trained, a range for each band": each_band.transform(X_test),
@@ -147,5 +147,11 @@ for name, Z in features.items():
         for n in budgets
     ]
     print(f"{name:>33}" + "".join(f"{score:8.3f}" for score in scores))
+
+# %%
+# With one range for all bands next to nothing can be learnt. With a range for each band, training
+# adds a little to the untrained network. But twelve simple numbers are the better features with two
+# labels, and whitened random patches with twenty: kinds of land such as these need no learning.
+# Where a table like this turns out so, save yourself the training.
 
 plt.show()

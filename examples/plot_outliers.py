@@ -76,8 +76,8 @@ for ax, (name, images) in zip(axes, {"ordinary": X_test, **unusual}.items(), str
 # Scores and the threshold
 # ------------------------
 # The threshold of `fit` is set by the training images, on which errors are smaller than on new
-# ones. For a chosen rate of false alarms, set it by ordinary images that were kept out: here 5 % of
-# them.
+# ones. For a chosen rate of false alarms, set it by ordinary images that were kept out: here 5 %
+# of them.
 
 print(f"false alarms with the threshold of fit: {np.mean(detector.predict(X_test) == -1):.1%}")
 detector.offset_ = np.percentile(detector.score_samples(X_threshold), 5)
@@ -94,8 +94,9 @@ ax.set(xscale="log", xlabel="error of the reconstruction, minus the score", ylab
 ax.legend()
 
 # %%
-# The threshold of `fit` calls nearly all new images unusual here: after 200 epochs the autoencoder
-# knows the few training images by heart. Where you cannot keep images out, train for less long.
+# The threshold of `fit` calls nearly all new images unusual here: after 200 epochs the
+# autoencoder knows the few training images by heart. Where you cannot keep images out, train for
+# less long.
 
 # %%
 # Beside scikit-learn's detectors

@@ -2,10 +2,10 @@
 A table, in a ColumnTransformer
 ===============================
 
-Estimators of skgan take tables as well: columns are standardised, and the networks are dense. This
-example encodes the 30 measured columns of the breast cancer data within a `ColumnTransformer`,
-beside a column of words, and compares the codes with the columns themselves and with principal
-components, for few and for many labels.
+Estimators of skgan take tables as well: columns are standardised, and the networks are dense.
+This example encodes the 30 measured columns of the breast cancer data within a
+`ColumnTransformer`, beside a column of words, and compares the codes with the columns themselves
+and with principal components, for few and for many labels.
 """
 
 # %%
@@ -79,10 +79,10 @@ ax.minorticks_off()
 ax.legend()
 
 # %%
-# With ten labels the six numbers of the BiGAN are ahead, since a classifier has less to learn from
-# them than from 30 columns. With 100 labels and more nothing is better than the columns themselves,
-# and the BiGAN has lost what it did not encode. So measure on your own table: a gain is likely only
-# where labels are few.
+# With ten labels the six numbers of the BiGAN are ahead, since a classifier has less to learn
+# from them than from 30 columns. With 100 labels and more nothing is better than the columns
+# themselves, and the BiGAN has lost what it did not encode. So measure on your own table: a gain
+# is likely only where labels are few.
 #
 # A map
 # -----

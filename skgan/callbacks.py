@@ -134,7 +134,7 @@ class CollapseGuard:
 
     Parameters
     ----------
-    action : {"warn", "stop"}
+    action : {"warn", "stop"}, default="warn"
         "stop" also ends training after that epoch; `fit` returns with what was learnt.
     every : int, default=1
         Number of epochs from one look to the next.
