@@ -43,11 +43,13 @@ lint: $(VENV)/.installed-test ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy skgan
 
-docs: $(VENV)/.installed-docs ## Build the documentation in docs/_build/html
-	$(BIN)/python -m sphinx -b html docs docs/_build/html $(ARGS)
+docs: $(VENV)/.installed-docs ## Build the documentation in docs/_build/html; a warning is an error
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m sphinx -b html -W --keep-going \
+	  docs docs/_build/html $(ARGS)
 
 clean: ## Remove caches and everything built; .venv and .venv-lowest stay
 	rm -rf build dist docs/_build docs/auto_examples docs/sg_execution_times.rst demo_output
+	rm -rf docs/reference/generated docs/reference/backreferences
 	rm -rf .pytest_cache .ruff_cache .mypy_cache
 	find . \( -path ./$(VENV) -o -path ./$(LOWEST_VENV) \) -prune \
 	  -o -type d -name __pycache__ -exec rm -rf {} +

@@ -2,16 +2,16 @@
 Samples of a class
 ==================
 
-An AC-GAN's generator is given a class, and its discriminator has a second head that names the class
-of every sample, real or generated. This example asks for 8x8 digits of each class, checks with a
-classifier that knows nothing of the GAN whether they are what was asked for, and whether they can
-teach a classifier in place of real ones.
+An AC-GAN's generator is given a class, and its discriminator has a second head that names the
+class of every sample, real or generated. This example asks for 8x8 digits of each class, checks
+with a classifier that knows nothing of the GAN whether they are what was asked for, and whether
+they can teach a classifier in place of real ones.
 """
 
 # %%
 # Train
 # -----
-# Labels are what this game is about, so `fit` takes them.
+# This game is about labels, so `fit` takes them.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,7 +35,7 @@ HistoryDisplay.from_estimator(acgan)
 # %%
 # Digits that were asked for
 # --------------------------
-# A column of each class, 0 to 9, and a draw of the noise in each row.
+# Each column has samples of one class, from 0 to 9.
 
 asked = np.tile(np.arange(10), 140)
 samples = acgan.sample(len(asked), random_state=0, y=asked)
@@ -44,8 +44,8 @@ SampleDisplay(samples[:60].reshape(-1, 1, 8, 8) / 16).plot(n_columns=10)
 # %%
 # Are they what was asked for?
 # ----------------------------
-# An SVM that has learnt real digits names the generated ones. How often it names unseen real digits
-# rightly is what it can be trusted with.
+# An SVM that was trained on real digits classifies the generated ones. How far it can be trusted
+# is shown by its accuracy on real digits that it has not seen.
 
 svm = SVC(C=10).fit(X_train, y_train)
 print(f"generated digits named as asked: {svm.score(samples, asked):.3f}")
@@ -53,9 +53,10 @@ print(f"unseen real digits named rightly: {svm.score(X_test, y_test):.3f}")
 
 # %%
 # That says nothing about variety: one good sample of each class, repeated, would score as well.
-# That is how this game may end: with `norm="none"` and `lr=1e-3`, all samples of a class here are
-# nearly the same. So the other way round: an SVM learns 1,400 generated digits, and names real
-# ones; and the distances of samples to the mean of their class, beside those of real digits.
+# This game can end in that way: with `norm="none"` and `lr=1e-3`, all samples of a class are
+# nearly the same here. So the test is turned round as well: an SVM is trained on 1,400 generated
+# digits, and classifies real ones. Also compare the distances of samples to the mean of their
+# class with those of real digits.
 
 taught = SVC(C=10).fit(samples, asked)
 print(f"unseen real digits, by an SVM taught by generated ones: {taught.score(X_test, y_test):.3f}")
@@ -73,8 +74,8 @@ print(f"distance to the mean of the class: generated {spread(samples, asked):.1f
 # %%
 # The discriminator classifies as well
 # ------------------------------------
-# Its second head is a classifier of its own, which has seen the same labels as the SVM. The SVM is
-# the better one on digits this small.
+# Its second head is a classifier, which has seen the same labels as the SVM. On digits this
+# small, the SVM is the better one.
 
 print(f"AC-GAN {acgan.score(X_test, y_test):.3f}, SVM {svm.score(X_test, y_test):.3f}")
 

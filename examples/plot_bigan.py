@@ -2,16 +2,16 @@
 Encode digits, and decode them again
 ====================================
 
-A BiGAN trains two networks at once: a generator that maps codes to images, and an encoder that maps
-images to codes. Its loss has no reconstruction error. That the two networks come to invert each
-other follows from the game alone, and this example shows how well they do so on 8x8 digits.
+A BiGAN trains two networks at once: a generator that maps codes to images, and an encoder that
+maps images to codes. Its loss has no reconstruction error. That the two networks come to invert
+each other follows from the game alone, and this example shows how well they do so on 8x8 digits.
 """
 
 # %%
 # Train
 # -----
-# With `output="latent"`, `transform` returns the code itself, which the generator can decode. For
-# features to learn from, use the default: the layer before the code.
+# With `output="latent"`, `transform` returns the code itself, which the generator can decode. As
+# features for a classifier, use the default, which is the layer before the code.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -34,7 +34,8 @@ bigan.fit(X_train)
 # %%
 # Reconstruct
 # -----------
-# Digits that were not seen in training, and below each its reconstruction.
+# The first row has digits that were not seen in training, and the second row their
+# reconstructions.
 
 reconstructed = bigan.reconstruct(X_test)
 
@@ -48,7 +49,7 @@ axes[0, 0].set_ylabel("x")
 axes[1, 0].set_ylabel("G(E(x))")
 
 # %%
-# The error alone says little; its ratio to the error of mismatched pairs says more. A ratio of 1
+# The error alone says little. Its ratio to the error of mismatched pairs says more: a ratio of 1
 # means that the reconstruction has nothing to do with the digit.
 
 matched = np.linalg.norm(X_test - reconstructed, axis=1).mean()
@@ -58,7 +59,7 @@ print(f"matched {matched:.1f}, mismatched {mismatched:.1f}, ratio {matched / mis
 # %%
 # Between two digits
 # ------------------
-# Points on the straight line between two codes, decoded.
+# These are points on the straight line between the codes of a 0 and a 6, decoded.
 
 start, end = bigan.transform(X_test[[int(np.flatnonzero(y_test == d)[0]) for d in (0, 6)]])
 line = bigan.inverse_transform(np.linspace(start, end, 10))

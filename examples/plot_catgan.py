@@ -2,18 +2,18 @@
 A discriminator that clusters
 =============================
 
-The discriminator of a CatGAN sorts samples into categories: it is to be sure of real samples, to
-use all categories alike, and to be unsure of generated ones. Without labels it clusters, with a few
-it classifies. This example does both on 8x8 digits, beside methods of scikit-learn that need no
-network.
+The discriminator of a CatGAN sorts samples into categories. It has to be sure of real samples, to
+use all categories equally, and to be unsure of generated samples. Without labels it clusters, and
+with a few labels it classifies. This example does both on 8x8 digits, and compares with methods
+of scikit-learn that need no network.
 """
 
 # %%
 # Clusters
 # --------
 # `CatGANFeatures` is a clusterer like k-means. Noise in its layers and a penalty on its gradient
-# keep the discriminator from being sure too soon. Fits differ much, so three are made, and the one
-# with the smallest loss is kept: a choice that needs no labels.
+# keep the discriminator from being sure too soon. Fits with different seeds differ much. So three
+# are made, and the one with the smallest loss is kept, which is a choice that needs no labels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,8 +43,8 @@ catgan = fits[int(np.argmin(losses))]
 kmeans = KMeans(10, n_init=10, random_state=0).fit(X_train)
 
 # %%
-# Clusters have no order, so they are matched with the digits one to one, as well as can be on the
-# training digits; the accuracy is of digits that were not seen, with that match.
+# Clusters have no order. So they are matched with the digits one to one, by the best match on the
+# training digits. The accuracy is measured with this match, on digits that were not seen.
 
 
 def matched(clusters, digits):
@@ -62,8 +62,8 @@ digit = matched(kmeans.labels_, y_train)
 print(f"k-means: {np.mean(digit[kmeans.predict(X_test)] == y_test):.2f}")
 
 # %%
-# k-means is the better clusterer of digits this small. What is in a cluster of the CatGAN, a row
-# for each: some are of one digit, some mix two or three.
+# k-means is the better clusterer of digits this small. Each row below has members of one cluster
+# of the CatGAN. Some clusters are of one digit, and some mix two or three.
 
 rows = [X_train[np.flatnonzero(catgan.labels_ == k)[:15]] for k in np.unique(catgan.labels_)]
 rows = [np.pad(row, ((0, 15 - len(row)), (0, 0))) for row in rows]
@@ -72,8 +72,8 @@ SampleDisplay(np.concatenate(rows).reshape(-1, 1, 8, 8) / 16).plot(n_columns=15)
 # %%
 # Few labels
 # ----------
-# Three labels a class, and -1 for the other training digits. `CatGANClassifier` plays the same
-# game, with the labels to say which category is which digit.
+# Three digits of each class have a label, and the other training digits have -1.
+# `CatGANClassifier` plays the same game, and the labels say which category is which digit.
 
 rng = np.random.default_rng(0)
 few = np.full(len(y_train), -1)
@@ -94,9 +94,10 @@ for name, model in (
     print(f"{name:>30}: {model.score(X_test, y_test):.2f}")
 
 # %%
-# For these 30 labels the CatGAN is far ahead of a classifier that sees nothing else, and about
-# level with label spreading, which takes no training. Samples of its generator, which are no aim of
-# this game: it has to make what the discriminator is sure of.
+# With these 30 labels the CatGAN is far ahead of a classifier that sees nothing else, and about
+# level with label spreading, which takes no training. Below are samples of its generator. Good
+# samples are not the aim of this game: the generator has to make what the discriminator is sure
+# of.
 
 SampleDisplay.from_estimator(classifier, n_samples=30, n_columns=10, random_state=0)
 

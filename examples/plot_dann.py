@@ -2,16 +2,17 @@
 Labels of one domain, predictions for another
 =============================================
 
-Two moons with labels, and two moons turned by 35 degrees without. A classifier of the first is
-wrong about a quarter of the second. Domain-adversarial training looks for features in which both
-look alike. This example draws what it makes of the plane, checks by a new classifier whether the
-features still tell the domains, and switches the terms off one by one.
+Two moons have labels, and the same moons turned by 35 degrees have none. A classifier of the
+first is wrong about a quarter of the second. Domain-adversarial training looks for features in
+which both look alike. This example draws how each model divides the plane, checks with a new
+classifier whether the domains can still be told by the features, and switches the terms off one
+by one.
 """
 
 # %%
 # Two domains
 # -----------
-# 150 points of each class and domain. The target's labels stay out of `fit`: -1 takes their place.
+# There are 150 points of each class and domain. `fit` gets -1 in place of the target's labels.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,9 +34,9 @@ y = np.concatenate([y_source, np.full(300, -1)])
 # %%
 # Train
 # -----
-# The same small network in all, whose four features both heads read. The domain head looks on where
-# its weight is 0. VADA's terms ask for predictions on the target that are certain, and the same for
-# neighbours.
+# All models have the same small network, whose four features both heads read. With a weight of 0,
+# the domain head does not influence them. VADA's terms ask for predictions on the target that are
+# certain, and that are the same for neighbours.
 
 settings = {
     "trunk": MLPSpec(widths=(32, 4)), "norm": "batch", "domain_hidden": (64,),
@@ -55,8 +56,9 @@ for model in models.values():
 # %%
 # Accuracy
 # --------
-# Labels of the target serve here alone. The distance is by linear SVMs that have nothing to do with
-# the domain head: about 0 where they cannot tell the domains, 2 where they always can.
+# Only here are labels of the target used. The distance is measured by linear SVMs that have
+# nothing to do with the domain head. It is about 0 if they cannot tell the domains, and 2 if they
+# always can.
 
 print(f"{'':>26}  source  target  distance")
 for name, model in models.items():
@@ -78,13 +80,13 @@ for axis, (name, model) in zip(axes, models.items(), strict=True):
     axis.set_title(name)
 
 # %%
-# The adversary carries the boundary along. So do VADA's terms without any adversary: where classes
-# are apart in the target, a boundary that avoids its points is nearly all there is to find. On a
-# problem of one's own, only such a comparison says which of the two was needed.
+# The adversary turns the boundary with the data. So do VADA's terms without any adversary: if
+# classes are well apart in the target, a boundary that avoids its points is nearly all there is
+# to find. On your own problem, only such a comparison says which of the two was needed.
 
 # %%
-# The distance over training, by a new linear classifier after each epoch, and the accuracy of the
-# domain head itself, which is no proof of anything.
+# On the left is the distance during training, by a new linear classifier after each epoch. On the
+# right is the accuracy of the domain head itself, which proves nothing.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 for name in ("source only", "adversary"):

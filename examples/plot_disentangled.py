@@ -2,10 +2,10 @@
 What is said, apart from who says it
 ====================================
 
-Several voices speak the same kind of words. An autoencoder with two codes is to put what is said
-into one and who says it into the other; then any voice can be given the words of another. This
-example synthesises its voices, so what conversion should give is known: the same words by the other
-voice. The windows of sound are spectrograms, which are images with one channel.
+Several voices speak the same kind of words. An autoencoder with two codes has to put what is said
+into one, and who says it into the other. Then any voice can be given the words of another. This
+example synthesises its voices, so the right result of a conversion is known: the same words by
+the other voice. The sounds are spectrograms, which are images with one channel.
 """
 
 # %%
@@ -67,8 +67,8 @@ X_test, voice_test = np.concatenate(list(said_by.values())), np.repeat(list(VOIC
 # %%
 # Train
 # -----
-# `sample_domain` says whose voice a window is of. No label says what was said, and no word is said
-# twice by intention. With a weight of 0 the adversary only looks on.
+# `sample_domain` says which voice is speaking. No label says what was said, and no word is
+# repeated on purpose. With a weight of 0, the adversary has no influence.
 
 spec = DCGANSpec(16)
 settings = {
@@ -83,10 +83,11 @@ encoders = {"without adversary": plain, "with adversary": apart}
 # %%
 # Who speaks, by the content code
 # -------------------------------
-# The adversary's accuracy proves nothing, since it was this adversary that the encoder learnt to
-# beat. Three classifiers that are trained afterwards, on windows that were kept out, are the
-# better judges. The linear one and the neighbours are left with little. The network still tells
-# three windows in four, where it told all: the content code is not free of the voice, only freer.
+# The adversary's accuracy proves nothing, since the encoder learnt to beat this very adversary.
+# Three classifiers that are trained afterwards, on sounds that were kept out, are better judges.
+# The linear one and the neighbours find little. The network still finds the voice of three sounds
+# in four, where it found all of them before: the content code is not free of the voice, only
+# freer.
 
 for name, encoder in encoders.items():
     print(f"{name:>17}, adversary: {encoder.history_[-1]['adversary_accuracy']:.3f}")
@@ -94,9 +95,9 @@ for name, encoder in encoders.items():
 print(f"by the domain code, {domain_leak(apart.transform_domain(X_test), voice_test)}")
 
 # %%
-# What is said, by the content code: the vowel in the middle, by a classifier that is trained on the
-# codes of two voices and tested on the third's. The less the code knows of the voice, the better
-# what was learnt from some voices holds for another.
+# How well can the vowel in the middle be read from the content code? A classifier is trained on
+# the codes of two voices and tested on the third. The less the code says about the voice, the
+# better what was learnt from two voices holds for another.
 
 middle = np.tile(words_test[:, 1], 3)
 for name, encoder in encoders.items():
@@ -110,9 +111,9 @@ for name, encoder in encoders.items():
 # %%
 # Conversion
 # ----------
-# The first voice's words, converted to the third voice, below them what the third voice makes of
-# these words itself. Without the adversary the content code brings its voice along, and the domain
-# code is not heeded.
+# The first row has words by the first voice. The second row has the same words converted to the
+# third voice, and the last row has the third voice itself. Without the adversary, in the third
+# row, the content code contains the voice as well, and the domain code has little effect.
 
 low, high = said_by[1], said_by[3]
 rows = {
@@ -131,8 +132,8 @@ fig.supxlabel("time")
 fig.supylabel("frequency")
 
 # %%
-# In numbers: the mean squared error to what the third voice says itself, and how often a classifier
-# of real windows takes the converted ones for the third voice.
+# In numbers, these are the mean squared error to the third voice itself, and how often a
+# classifier of real sounds takes the converted ones for the third voice.
 
 judge = LogisticRegression(max_iter=1000).fit(X.reshape(len(X), -1), voice)
 for title, windows in rows.items():

@@ -2,16 +2,16 @@
 What unlabelled digits add to a few labels
 ==========================================
 
-A classifier that sees thirty labelled digits, and plays a GAN's game with all the others: real
-digits are of one of ten classes, generated ones of none. The generator matches the means of the
-classifier's last hidden layer. This example compares it with the same network that sees the labels
-alone, and with methods of scikit-learn that need no network.
+This classifier sees thirty labelled digits, and plays a GAN's game with all other digits: real
+digits belong to one of ten classes, and generated ones to none. The generator matches the means
+of the classifier's last hidden layer. This example compares the classifier with the same network
+trained on the labels alone, and with methods of scikit-learn that need no network.
 """
 
 # %%
 # Thirty labels
 # -------------
-# Three a class; -1 says that a training digit has none.
+# Three digits of each class have a label. -1 says that a training digit has none.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +38,8 @@ def few_labels(seed):
 # %%
 # Train
 # -----
-# With `unlabelled_weight=0` there is no GAN: the same network, in as many steps, learns from the
-# labelled digits alone. The paper has noise in its layers, too.
+# With `unlabelled_weight=0` there is no GAN: the same network learns from the labelled digits
+# alone, in as many steps. As in the paper, there is noise in the layers.
 
 settings = {
     "image_shape": (8, 8), "generator": MLPSpec(128),
@@ -62,21 +62,21 @@ for seed in range(2):
         accuracy[name].append(model.score(X_test, y_test))
 
 # %%
-# Accuracy on digits that were not seen, for each draw of the labels.
+# This is the accuracy on digits that were not seen, for each of two draws of the labels.
 
 for name, values in accuracy.items():
     print(f"{name:>20}: {'  '.join(f'{value:.3f}' for value in values)}")
 
 # %%
-# The unlabelled digits add much to what the same network makes of the labels alone. But label
-# spreading, which looks for nothing but near neighbours, makes more of them: in 64 pixels
-# neighbours are most of what there is to find.
+# The unlabelled digits add much to what the same network learns from the labels alone. But label
+# spreading, which only looks for near neighbours, makes more of them: in 64 pixels, neighbours
+# are most of what there is to find.
 
 # %%
 # Generated digits
 # ----------------
-# Of the last fit. Samples need not be good for the classifier to be: it learns from what lies
-# beside the data.
+# These are samples of the last fit. They need not be good for the classifier to be good, since it
+# learns from samples that lie beside the data.
 
 SampleDisplay.from_estimator(models["with the GAN"], n_samples=30, n_columns=10, random_state=0)
 

@@ -1,19 +1,20 @@
 """
-Codes that samples must tell
-============================
+Codes that samples reveal
+=========================
 
-An InfoGAN's generator is given a category and two numbers beside its noise, and its samples must be
-such that a network can tell both from them. So the codes come to stand for something visible. This
-example shows what they stand for on 8x8 digits, and how well the category matches the digits, which
-were never named: beside k-means, and a passive InfoGAN that asks for no information.
+An InfoGAN's generator is given a category and two numbers in addition to its noise, and a second
+network has to read both from the samples. So the codes come to stand for something visible. This
+example shows what they stand for on 8x8 digits, and how well the category matches the digits,
+although no digit was ever named. It compares with k-means, and with a passive InfoGAN whose
+generator is not asked to reveal anything.
 """
 
 # %%
 # Train
 # -----
-# `categorical_weight` and `continuous_weight` weigh the information. With both at 0 the generator
-# is a plain GAN's, and what estimates the codes only looks on. How much of the category can be told
-# from samples is in `history_`.
+# `categorical_weight` and `continuous_weight` are the weights of the information. With both at 0
+# the generator is that of a plain GAN, and the network that reads the codes has no influence on
+# it. `history_` says how much of the category can be read from samples.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,9 +44,10 @@ for name, gan in (("InfoGAN", infogan), ("passive", passive)):
 # %%
 # What the category stands for
 # ----------------------------
-# Each column has a category, each row noise and numbers of its own. Where a column shows one digit
-# throughout, its category has come to stand for it. Some columns show two digits, and some digit
-# has two columns: the game asks that categories can be told, not that they are digits.
+# Each column has one category. Each row has its own noise and numbers. Where a column shows the
+# same digit throughout, its category has come to stand for this digit. Some columns show two
+# digits, and some digits have two columns: the game asks that categories can be read, not that
+# they are digits.
 
 grid = infogan.traverse("category0", n_rows=6, random_state=0)
 SampleDisplay(grid.reshape(-1, 1, 8, 8) / 16).plot(n_columns=10)
@@ -87,8 +89,8 @@ for code in ("continuous0", "continuous1"):
 # %%
 # Categories and digits
 # ---------------------
-# Categories have no order, so they are matched with the digits one to one, as well as can be on the
-# training digits. The accuracy is of the digits that were not seen, with that match.
+# Categories have no order, so they are matched with the digits one to one, as well as can be on
+# the training digits. The accuracy is of the digits that were not seen, with that match.
 
 
 def matched(categories, digits):
@@ -104,8 +106,8 @@ for name, clusterer in (("InfoGAN", infogan), ("passive", passive), ("k-means", 
     print(f"{name:>8}: {np.mean(digit[clusterer.predict(X_test)] == y_test):.2f}")
 
 # %%
-# The information is what makes the category stand for a digit: the passive one is left far behind.
-# But k-means is the better clusterer of digits this small, where distances of 64 pixels show most
-# of what there is to find. Other seeds give other matches, some of them worse.
+# The information makes the category stand for a digit: the passive InfoGAN is far behind. But
+# k-means is the better clusterer of digits this small, where distances of 64 pixels show most of
+# what there is to find. Other seeds give other matches, and some of them are worse.
 
 plt.show()

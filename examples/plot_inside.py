@@ -2,18 +2,20 @@
 What a discriminator looks at
 =============================
 
-Pictures of what a GAN has learnt: which images its filters respond to, and to which part of them
-(guided backpropagation, beside the same network untrained); whether some filters have collapsed;
-where samples lie in its features; and what all that is worth with few labels, beside baselines.
+This example shows pictures of what a GAN has learnt: which images its filters respond to and to
+which part of them (guided backpropagation, beside the same network untrained), whether some
+filters have collapsed, where samples lie in the space of features, and what the features are
+worth with few labels, beside baselines.
 """
 
 # %%
 # Filters
 # -------
-# For each filter of the last layer, the four images to which it responds most, and below each the
-# part of the response's gradient that passes through positive gradients alone (Springenberg et al.
-# 2014). On the left the same network before training. Guided gradients show outlines even there:
-# look at which images a filter chooses, and whether these have something in common.
+# For each filter of the last layer, these are the four images to which it responds most. Below
+# each is the part of the response's gradient that passes through positive gradients alone
+# (Springenberg et al. 2014). On the left is the same network before training. Guided gradients
+# show outlines even there, so look at which images a filter chooses, and whether these have
+# something in common.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits
@@ -46,16 +48,17 @@ gan.set_callbacks(activity).fit(X_train)
 GuidedBackpropDisplay.from_estimator(gan, X_train, filters=range(4))
 
 # %%
-# The feature maps of the same filters on two images, and the images that excite them most.
+# These are the feature maps of the same filters on two images, and the images that excite them
+# most.
 
 FilterResponseDisplay.from_estimator(gan, X_train, layer=-1, filters=4, n_images=2)
 
 # %%
 # Activity during training
 # ------------------------
-# Long training can collapse filters to one mode that oscillates (Radford et al. 2016, sec. 7): such
-# a filter hardly differs between samples, and its mean swings from epoch to epoch. The callback has
-# recorded every filter; none is flagged in a healthy run.
+# Long training can collapse filters to one mode that oscillates (Radford et al. 2016, sec. 7).
+# Such a filter hardly differs between samples, and its mean swings from epoch to epoch. The
+# callback has recorded every filter. In a healthy run none is flagged.
 
 print("flagged:", {k: v for k, v in oscillating_filters(activity.record).items() if len(v)})
 FilterActivityDisplay.from_callback(activity)
@@ -75,9 +78,9 @@ for ax, (name, estimator) in zip(
 # %%
 # What the features are worth
 # ---------------------------
-# The accuracy of linear classifiers on few labels, beside pixels, principal components, the
-# untrained network and unlearned whitened patches. On images of 8x8 pixels a GAN has little to add:
-# a picture of clusters is no measure of what features are worth.
+# This is the accuracy of linear classifiers with few labels, on the features and on pixels,
+# principal components, the untrained network and whitened random patches. On images of 8x8 pixels
+# a plain GAN has little to add. A picture of clusters does not measure what features are worth.
 
 result = probe(
     {"DCGAN": gan, "untrained": untrained}, X_train, y_train, X_test, y_test,

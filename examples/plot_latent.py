@@ -1,10 +1,11 @@
 """
-The space of codes, and copies
-==============================
+Walks through codes, and copies
+===============================
 
-A generator turns codes into images. What lies between codes, what directions mean, and whether the
-images are new: walks, arithmetic on averaged codes and the turn vector of DCGAN (Radford et al.
-2016), the nearest real images, and near duplicates in the training set itself.
+A generator turns codes into images. This example shows what lies between codes, what directions
+among codes mean, and whether the images are new. It walks between codes, computes with averaged
+codes as DCGAN's paper does (Radford et al. 2016), looks for the nearest real images, and finds
+near duplicates in the training set itself.
 """
 
 # %%
@@ -44,10 +45,10 @@ TraversalDisplay.from_estimator(gan, between="draws", path="spherical", n_rows=5
 # %%
 # Arithmetic on averaged codes
 # ----------------------------
-# A single code is unstable, so three of each kind are averaged. Which digit a sample shows is here
-# the guess of a classifier that was trained on the real ones. The rows are draws around the average
-# codes of two kinds of digit; the last row is on the way from one to the other, the turn vector
-# between averages added bit by bit.
+# A single code is unstable, so three of each kind are averaged. A classifier that was trained on
+# real digits guesses which digit a sample shows. The first two rows are draws around the average
+# codes of two digits. The last row leads from one to the other: the vector between the averages
+# is added step by step.
 
 codes = draw_codes(gan, 2000, random_state=0)
 samples = generate(gan, codes)
@@ -70,10 +71,11 @@ for ax, (title, z) in zip(axes, rows.items(), strict=True):
 # %%
 # Are the images new?
 # -------------------
-# The distance of a sample to its nearest training image says little by itself. Beside it stands
-# that of real images that were not trained on: with a ratio near 1 samples are as far from the
-# training images as new ones, near 0 they are copies. `close_share` is about .01 for new samples,
-# and shows a few copies among many samples: here 100 of 2,000 are planted.
+# The distance of a sample to its nearest training image says little by itself. It is compared
+# with that of real images that were not trained on. With a ratio near 1, samples are as far from
+# the training images as new images are. With a ratio near 0 they are copies. `close_share` is
+# about .01 for new samples, and shows a few copies among many samples: here 100 of 2,000 are
+# planted.
 
 for name, found in {
     "samples": memorisation_check(samples, X_train, X_test),
@@ -92,9 +94,9 @@ display.ax_.set_title("the samples that are nearest to training images, and thes
 # %%
 # Near duplicates
 # ---------------
-# A set with duplicates invites memorising. Here altered copies of 50 images are put among them, a
-# little brighter and with noise, and found by DCGAN's hash: which of the 128 hidden units of a
-# denoising autoencoder are active.
+# Duplicates in the training set lead to memorisation. Here altered copies of 50 images, a little
+# brighter and with noise, are put into the set. They are found as in DCGAN's paper, by a hash:
+# which of the 128 hidden units of a denoising autoencoder are active.
 
 rng = np.random.default_rng(0)
 copies = X_train[:50] * 1.1 + rng.normal(0, 0.3, (50, 64))

@@ -3,16 +3,16 @@ Many generators, one mode each
 ==============================
 
 A GAN with one generator may leave out parts of the data. An MGAN has several generators, and a
-classifier that tells which of them produced a sample; the generators' loss is lower if they can be
-told apart. On a ring of eight Gaussians, each generator takes a mode of its own.
+classifier that tells which of them produced a sample; the generators' loss is lower if they can
+be told apart. On a ring of eight Gaussians, each generator takes a mode of its own.
 """
 
 # %%
 # Train
 # -----
-# Two columns are a table, so the networks are dense. `norm="none"` is used because batch norm hides
-# the mean and variance of a batch from a small discriminator. The generators' large learning rate
-# is what makes a single generator collapse here.
+# Two columns are a table, so the networks are dense. `norm="none"` is used because batch norm
+# hides the mean and the variance of a batch from a small discriminator. With the large learning
+# rate of the generators, a single generator collapses here.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +36,8 @@ several = MGANExtractor(n_generators=8, **settings).fit(X)
 # %%
 # Which generator produces what
 # -----------------------------
-# Samples of the single generator, and of the eight generators, each in its own colour.
+# On the left are samples of the single generator, and on the right those of the eight generators,
+# each in its own colour. Grey points are the data.
 
 fig, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True, layout="constrained")
 for ax, mgan, title in zip(axes, (one, several), ("one generator", "eight"), strict=True):
@@ -46,7 +47,7 @@ for ax, mgan, title in zip(axes, (one, several), ("one generator", "eight"), str
     ax.set(title=title, aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
 
 # %%
-# The share of the samples that lie within 0.3 of each centre.
+# These are the shares of the samples that lie within 0.3 of each centre.
 
 centres = 2 * np.c_[np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)]
 for name, mgan in (("one", one), ("eight", several)):
@@ -57,9 +58,9 @@ for name, mgan in (("one", one), ("eight", several)):
 # %%
 # What the classifier knows
 # -------------------------
-# The first figure is how often the classifier names the right generator for a generated sample, the
-# second how often it names a mode's generator for real samples of that mode. It has never seen a
-# label, and yet its features tell the modes apart.
+# The first figure says how often the classifier names the right generator for a generated sample.
+# The second says how often it names a mode's generator for real samples of that mode. It has
+# never seen a label, and yet the modes can be told apart by its features.
 
 made = np.repeat(np.arange(8), 100)
 samples = np.concatenate([several.sample(100, random_state=1, component=k) for k in range(8)])

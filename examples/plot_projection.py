@@ -2,18 +2,19 @@
 Codes of given images, and edits
 ================================
 
-A plain GAN makes images of codes z, and has no way back. `GANProjector` finds, for each image, the
-code of which the generator makes what is closest to it (Zhu et al. 2016): with an encoder that
-`fit` trains, by following the gradient, or both. Codes are features; and an image can be changed by
-way of its code, so that the result stays what the generator can draw.
+A plain GAN turns codes z into images, and has no way back. `GANProjector` finds a code for each
+image: the one from which the generator makes the closest image (Zhu et al. 2016). It uses an
+encoder that `fit` trains, or follows the gradient, or both. Codes are features. An image can also
+be changed through its code, so that the result stays something that the generator can draw.
 """
 
 # %%
 # A GAN, and three ways back
 # --------------------------
-# The GAN is frozen: the projector uses it as it is. Errors are of test images that neither has
-# seen, relative to that of the mean image. For the encoder it takes one pass through a network;
-# "hybrid" begins where the encoder ends, "optimization" at a draw from the prior.
+# The GAN is frozen, so the projector uses it as it is. Errors are those of test images that
+# neither has seen, relative to the error of the mean image. The encoder takes one pass through a
+# network. "hybrid" begins where the encoder ends, and "optimization" begins at a draw from the
+# prior.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -50,8 +51,8 @@ ReconstructionDisplay.from_estimator(projector, X_test[:20])
 # %%
 # Codes as features
 # -----------------
-# Five nearest neighbours of the codes, beside those of the pixels. Codes hold what the generator
-# needs to draw an image. Nothing was done to make them tell digits apart.
+# A classifier by the five nearest neighbours, of codes and of pixels. Codes contain what the
+# generator needs to draw an image. Nothing was done so that they tell digits apart.
 
 for name, features in (("codes", projector.transform), ("pixels", lambda X: X)):
     neighbours = KNeighborsClassifier(5).fit(features(X_train), y_train)
@@ -60,10 +61,10 @@ for name, features in (("codes", projector.transform), ("pixels", lambda X: X)):
 # %%
 # An edit
 # -------
-# A stroke is painted on a digit: the mask says where, the target what should be there. The search
-# weighs the stroke against the distance to the image's code and the discriminator's judgement, and
-# the path from the image to the edited one is drawn by the generator. Below it the same edit
-# without the discriminator.
+# A stroke is painted on a digit. The mask says where, and the target says what should be there.
+# The search weighs the stroke against the distance to the image's code and against the
+# discriminator's judgement. The second row shows the path from the image to the edited one, as
+# the generator draws it. The third row shows the same edit without the discriminator.
 
 x = X_test[y_test == 1][0]
 target, mask = x.copy().reshape(8, 8), np.zeros((8, 8))

@@ -3,14 +3,15 @@ Is it the game, or the other terms?
 ===================================
 
 Triple-GAN's classifier learns from thirty labelled digits, and from a generator and a
-discriminator. Its released code adds two terms that need neither: the entropy of the classifier's
-probabilities, and their mean. So an honest look at it switches the terms off one after the other.
+discriminator. The released code adds two terms that need neither of the two: the entropy of the
+classifier's probabilities, and their mean. To see what each part contributes, this example
+switches the parts off one after the other.
 """
 
 # %%
 # Thirty labels
 # -------------
-# Three a class; -1 says that a training digit has none.
+# Three digits of each class have a label. -1 says that a training digit has none.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +37,7 @@ def few_labels(seed):
 # %%
 # Train
 # -----
-# The classifier is the same in all, and takes as many steps.
+# The classifier is the same in all models, and takes the same number of steps.
 
 settings = {
     "image_shape": (8, 8), "generator": MLPSpec(128), "discriminator": MLPSpec(128, noise=0.3),
@@ -63,20 +64,21 @@ for seed in range(2):
         accuracy[name].append(model.score(X_test, y_test))
 
 # %%
-# Accuracy on digits that were not seen, for each draw of the labels.
+# This is the accuracy on digits that were not seen, for each of two draws of the labels.
 
 for name, values in accuracy.items():
     print(f"{name:>20}: {'  '.join(f'{value:.3f}' for value in values)}")
 
 # %%
-# All of them make more of the labels than the labels alone do. But most of the gain is there
-# without the game: it is the entropy's, which asks for boundaries where there are few digits. With
-# so few labels the draws differ by more than the games.
+# All of them are better than a network trained on the labels alone. But most of the gain is there
+# without the game. It is due to the entropy, which asks for boundaries where there are few
+# digits. With so few labels, the draws differ by more than the games do.
 
 # %%
 # Samples of a class
 # ------------------
-# A column of each digit, by the generator of the last fit, for which three of each had a label.
+# Each column has samples of one digit, by the generator of the last fit, for which three of each
+# digit had a label.
 
 asked = np.tile(np.arange(10), 6)
 samples = models["Triple-GAN"].sample(len(asked), random_state=0, y=asked)

@@ -4,14 +4,14 @@ Reconstructions, and a direction that means something
 
 A VAE/GAN is a variational autoencoder that measures its errors in a layer of a discriminator
 instead of in pixels, while its decoder plays a GAN's game against the same discriminator. This
-example shows its reconstructions of 8x8 digits beside those of PCA with as many numbers, and moves
-codes along the vector of an attribute: how thick the strokes are.
+example shows its reconstructions of 8x8 digits beside those of PCA with as many numbers, and
+moves codes along the vector of an attribute: how thick the strokes are.
 """
 
 # %%
 # Train
 # -----
-# In a network this small the discriminator's layer is compared after its batch norm, which gives
+# In a network this small, the discriminator's layer is compared after its batch norm, which gives
 # its units a known scale.
 
 import matplotlib.pyplot as plt
@@ -36,8 +36,8 @@ vaegan.fit(X_train)
 # %%
 # Reconstruct
 # -----------
-# Digits that were not seen in training; below each what the VAE/GAN makes of its code of 16
-# numbers, and what PCA makes of its 16.
+# The first row has digits that were not seen in training. Below each is what the VAE/GAN makes of
+# its code of 16 numbers, and then what PCA makes of its 16 numbers.
 
 pca = PCA(16, random_state=0).fit(X_train)
 by_pca = pca.inverse_transform(pca.transform(X_test))
@@ -48,9 +48,9 @@ rows = np.concatenate([images[shown] for images in (X_test, by_vaegan, by_pca)])
 SampleDisplay(rows.clip(0, 16).reshape(-1, 1, 8, 8) / 16).plot(n_columns=10)
 
 # %%
-# Errors of pixels are what PCA minimises, and what a VAE/GAN does not: PCA's are smaller. The ratio
-# is to the error of mismatched pairs; 1 would mean that a reconstruction has nothing to do with its
-# digit.
+# PCA minimises errors of pixels, and a VAE/GAN does not. So PCA's errors are smaller. The ratio
+# is to the error of mismatched pairs. A ratio of 1 would mean that a reconstruction has nothing
+# to do with its digit.
 
 for name, images in (("VAE/GAN", by_vaegan), ("PCA", by_pca)):
     error = np.linalg.norm(X_test - images, axis=1).mean()
@@ -61,8 +61,8 @@ for name, images in (("VAE/GAN", by_vaegan), ("PCA", by_pca)):
 # Along an attribute
 # ------------------
 # The attribute is whether a digit has more ink than the median of its class, so that it does not
-# say which digit it is. Its vector is the mean code of the training digits that have it, minus that
-# of the others. In each row it is added to the code of an unseen digit, -3 to 3 times.
+# say which digit it is. Its vector is the mean code of the training digits that have it, minus
+# that of the others. In each row it is added to the code of an unseen digit, -3 to 3 times.
 
 ink = X_train.sum(axis=1)
 typical = np.array([np.median(ink[y_train == digit]) for digit in range(10)])
@@ -74,8 +74,8 @@ moved = (codes[:, None] + times[:, None] * vector).reshape(-1, codes.shape[1])
 SampleDisplay(vaegan.inverse_transform(moved).reshape(-1, 1, 8, 8) / 16).plot(n_columns=9)
 
 # %%
-# The mean ink of all unseen digits, moved -3, -1.5, 0, 1.5 and 3 times along the vector; and along
-# one of the same length in a random direction, which changes it less.
+# This is the mean ink of all unseen digits, moved -3, -1.5, 0, 1.5 and 3 times along the vector.
+# Moving as far in a random direction changes it less.
 
 codes = vaegan.transform(X_test)
 random = np.random.default_rng(0).normal(size=len(vector))

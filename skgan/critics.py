@@ -158,8 +158,8 @@ class CriticParameters(Checked):
         ----------
         name : str
             "best" has what gave better features than the defaults in short trials, or is expected
-            to: docs/stabilisers.md says what has been measured. A class may have other presets;
-            the message about an unknown name lists them.
+            to: docs/measurements/stabilisers.md says what has been measured. A class may have other
+            presets; the message about an unknown name lists them.
         **overrides : dict
             Parameters of the constructor, which replace those of the preset.
 

@@ -1,4 +1,4 @@
-"""Holds the picture of docs/design.md: who may import whom, read from the source alone."""
+"""Holds the picture of docs/develop/design.md: who may import whom, read from the source alone."""
 
 import ast
 import sys

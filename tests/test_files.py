@@ -33,7 +33,7 @@ from skgan.persistence import pack, read, seal, unpack, unseal, write
 
 CLASSES = {name: getattr(skgan, name) for name in skgan.methods.__all__}
 GOLDEN = Path(__file__).parent / "golden"
-HOWTO = Path(__file__).parents[1] / "docs" / "howto_files.md"
+HOWTO = Path(__file__).parents[1] / "docs" / "guide" / "files.md"
 BUILDERS = {
     "images": {"image_shape": (8, 8)},
     "channels-last": {"data_format": "channels_last"},
@@ -652,7 +652,7 @@ def test_as_module_is_kept_as_bare_weights(gan, digits, path):
 
 
 def test_the_page_runs(tmp_path, monkeypatch):
-    """The blocks of docs/howto_files.md, one after the other."""
+    """The blocks of docs/guide/files.md, one after the other."""
     if not (hasattr(skgan, "load") and hasattr(DCGANDiscriminatorFeatures, "save")):
         pytest.skip("skgan.load and save are not there yet")
     pytest.importorskip("skops", reason="skops is not installed")

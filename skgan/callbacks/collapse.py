@@ -32,7 +32,7 @@ class CollapseGuard(Callback):
 
     Parameters
     ----------
-    action : {"warn", "stop"}
+    action : {"warn", "stop"}, default="warn"
         "stop" also ends training after that epoch; `fit` returns with what was learnt.
     every : int, default=1
         Number of epochs from one look to the next.

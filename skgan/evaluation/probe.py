@@ -94,7 +94,8 @@ def probe(
     param_grid : dict or list of dict, default=None
         The candidates, as in `sklearn.model_selection.ParameterGrid`. By default those named
         above; any other classifier keeps its parameters.
-    baselines : "auto", or sequence of {"raw", "pca", "untrained", "patches", "scattering"}
+    baselines : str or sequence of str, default="auto"
+        "auto", or some of "raw", "pca", "untrained", "patches" and "scattering".
         "raw" is the flattened pixels, divided by their largest absolute value. "pca" is principal
         components of these, as many as the first extractor has features, or 64 where that would
         not reduce them. "untrained" is every extractor with its `n_epochs` set to 0, also within

@@ -36,11 +36,11 @@ def proxy_a_distance(
         Features, such as those of an extractor's `transform`.
     sample_domain : array-like of int of shape (n,)
         Above 0 for samples of sources, below 0 for those of targets.
-    C : sequence of float
+    C : sequence of float, default=(1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)
         Inverse strengths of the SVMs' regularisation.
-    max_samples : int
+    max_samples : int, default=4000
         Most samples that are used, half of them of each side.
-    random_state : int, RandomState or None
+    random_state : int, RandomState or None, default=0
         Determines which samples are used, and the halves.
 
     Returns

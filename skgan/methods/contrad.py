@@ -37,7 +37,7 @@ from ..parameters import (
 from ..utils.checks import check_choice, check_number, check_size
 from ..utils.parameters import parameter, parameters
 
-# Of short trials on held-out digits and clothes of 28x28 pixels (docs/stabilisers.md).
+# Of short trials on held-out digits and clothes of 28x28 pixels (docs/measurements/stabilisers.md).
 WITH_GENERATOR = {
     "discriminator": "patches", "temperature": 0.5, "lr": 1e-3, "generator_lr": 2e-4,
     "batch_size": 128, "n_hidden": 512, "n_projection": 64, "output": "both",

@@ -30,7 +30,7 @@ from ..utils import kinds
 from ..utils.checks import check_choice, check_number
 from ..utils.parameters import parameter, parameters
 
-# Of single short trials on held-out digits of 28x28 pixels (docs/stabilisers.md).
+# Of single short trials on held-out digits of 28x28 pixels (docs/measurements/stabilisers.md).
 BEST = {
     "discriminator": "patches", "norm": "spectral", "loss": "hinge", "augment": "auto",
     "layers": "learnt",

@@ -26,7 +26,7 @@ from ..parameters import GeneratorParameters, PriorParameters, TrunkParameters
 from ..utils.checks import check_choice, check_flag, check_number, is_word
 from ..utils.parameters import parameter, parameters
 
-# By analogy with BiGAN's and DCGAN's; not measured yet (docs/stabilisers.md).
+# By analogy with BiGAN's and DCGAN's; not measured yet (docs/measurements/stabilisers.md).
 MOST_GENERATORS = 1000  # each has a first layer of its own
 BEST = {"discriminator": "patches", "augment": "auto"}
 

@@ -162,7 +162,7 @@ def commands_of(page):
     return [line.removeprefix("$ skgan ") for line in lines if line.startswith("$ skgan ")]
 
 
-PAGE = ROOT / "docs" / "howto_command_line.md"
+PAGE = ROOT / "docs" / "guide" / "command_line.md"
 
 
 @pytest.mark.parametrize("line", commands_of(PAGE))

@@ -861,7 +861,7 @@ def test_memory_does_not_grow_with_the_files(tmp_path):
 
 # ---------------------------------------------------------------- the page about it
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto_images.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "images.md"
 
 
 def test_the_page_runs(tmp_path, monkeypatch):

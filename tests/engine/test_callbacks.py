@@ -620,7 +620,7 @@ def test_callbacks_work_in_clones_and_searches_of_every_version(small, digits):
 @new
 @with_rich
 def test_the_page_about_callbacks_runs(tmp_path, monkeypatch):
-    page = ROOT / "docs" / "howto_callbacks.md"
+    page = ROOT / "docs" / "guide" / "callbacks.md"
     monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
     names = {"__name__": "__main__"}

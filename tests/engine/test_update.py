@@ -1,4 +1,4 @@
-"""`update` against hand-written loops, and everything that docs/design.md says it holds to."""
+"""`update` against hand-written loops, and everything that docs/develop/design.md says of it."""
 
 import contextlib
 import copy

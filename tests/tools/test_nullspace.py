@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skgan import BiGANEncoder, LazyImages
 from skgan.tools import NullSpaceProjector
 
-HOWTO = Path(__file__).parents[2] / "docs" / "howto_nullspace.md"
+HOWTO = Path(__file__).parents[2] / "docs" / "guide" / "nullspace.md"
 LOG: list = []  # estimators are cloned, so what they see is written here
 D = 12
 
@@ -400,7 +400,7 @@ def test_bad_parameters(features):
 
 
 def test_the_page_runs():
-    """The blocks of docs/howto_nullspace.md, one after the other."""
+    """The blocks of docs/guide/nullspace.md, one after the other."""
     blocks = HOWTO.read_text(encoding="utf-8").split("```python\n")[1:]
     assert blocks
     scope = {"__name__": "__main__"}
