@@ -194,7 +194,6 @@ def _as_onnx(program: Any, description: str) -> bytes:
         del node.metadata_props[:]  # of use to those who mend PyTorch's exporter
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         del value.metadata_props[:]
-    del model.metadata_props[:]
     model.metadata_props.add(key=KEY, value=description)
     return model.SerializeToString()
 

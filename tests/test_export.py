@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import joblib
@@ -493,6 +494,16 @@ def test_it_computes_in_float32_whatever_surrounds_it(small, bytes_28, tmp_path)
 def test_the_program_has_no_gradients_to_keep(files):
     program = torch.export.load(path_of(files, "torch")).module()
     assert not program(torch.zeros(2, 12, 10, 3)).requires_grad
+
+
+def test_threads_export_in_turn(files, tmp_path):
+    """PyTorch records in one thread at a time, and fails in the others."""
+    est, X, _ = files
+    paths = [tmp_path / f"{i}.pt2" for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(est.export, paths))
+    for path in paths:
+        assert_same(opened(path)[0](X.astype(np.float32)), est.transform(X), "torch")
 
 
 # ------------------------------------------------------------------ what cannot be
