@@ -37,6 +37,7 @@ myst_heading_anchors = 3
 numpydoc_show_class_members = False
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 # A class that is shown in `skgan` but lives in `skgan.methods` belongs on the page too.
 autosummary_imported_members = True
 
@@ -92,9 +93,10 @@ _methods = {
     f"skgan.{name}": f"methods/{getattr(skgan, name).__module__.rpartition('.')[2]}"
     for name in skgan.methods.__all__
 }
+# (autosummary has a name "methods" of its own.)
 autosummary_context = {
-    "methods": _methods,
-    "guide": {name: page for page, names in _guide.items() for name in names},
+    "method_pages": _methods,
+    "guide_pages": {name: page for page, names in _guide.items() for name in names},
 }
 
 # ---------------------------------------------------------------- the gallery

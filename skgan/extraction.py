@@ -171,7 +171,7 @@ class FeatureExtraction(TransformerMixin):
 
     @property
     def head_weight_(self) -> np.ndarray:
-        """Weights (n_outputs, n_features_out_) of the head whose input these features are."""
+        """Weights of the head that reads these features, a row for each of its outputs."""
         weight = self._features().head_weight()
         if weight is None:
             raise AttributeError(
