@@ -9,8 +9,6 @@ or noisier, and must not be mirrored. This example synthesises calls of six imag
 learns features from recordings without labels.
 """
 
-# sphinx_gallery_thumbnail_number = 1
-
 # %%
 # Six birds
 # ---------
@@ -156,4 +154,5 @@ for ax, title, name in zip(axes, ("pixels", "features"), ("all pixels", "trained
     ax.set(title=title, xticks=[], yticks=[])
 axes[1].legend(fontsize=8)
 
+# sphinx_gallery_thumbnail_number = 1
 plt.show()
