@@ -8,8 +8,6 @@ and learns features from them without labels. It shows why bands with different 
 range each, and when a look at the mean of every band is enough.
 """
 
-# sphinx_gallery_thumbnail_number = 1
-
 # %%
 # Scenes
 # ------
@@ -154,4 +152,5 @@ for name, Z in features.items():
 # labels, and whitened random patches with twenty: kinds of land such as these need no learning.
 # Where a table like this turns out so, save yourself the training.
 
+# sphinx_gallery_thumbnail_number = 1
 plt.show()

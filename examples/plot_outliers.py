@@ -8,8 +8,6 @@ threshold on the score of any estimator of skgan. This example looks at the scor
 threshold for a rate of false alarms, and compares the detector with those of scikit-learn.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # Ordinary and unusual images
 # ---------------------------
@@ -132,4 +130,5 @@ for name, model in others.items():
     ]
     print(f"{name:>24}" + "".join(f"{auc:18.3f}" for auc in aucs))
 
+# sphinx_gallery_thumbnail_number = 2
 plt.show()

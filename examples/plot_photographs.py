@@ -8,8 +8,6 @@ lays the learnt features over the whole photographs as colours: pieces that the 
 alike get the same colour.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # The folder
 # ----------
@@ -141,4 +139,5 @@ for ax in axes.flat:
 axes[0, 2].set_title("by mean colour", fontsize=9, loc="left")
 axes[0, 9].set_title("by trained features", fontsize=9, loc="left")
 
+# sphinx_gallery_thumbnail_number = 2
 plt.show()

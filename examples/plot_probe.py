@@ -8,8 +8,6 @@ principal components, whitened random patches, and the same network before train
 at nearest neighbours, which show what features take for alike.
 """
 
-# sphinx_gallery_thumbnail_number = 3
-
 # %%
 # Train without labels
 # --------------------
@@ -102,4 +100,5 @@ fig.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=0.92, wspace=0.1, hs
 # Trained features find more of the same digits. They are not free of errors either: what is alike
 # under a shift, a turn and a bend may still be two digits, such as some 3s and 9s.
 
+# sphinx_gallery_thumbnail_number = 3
 plt.show()
