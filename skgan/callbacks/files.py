@@ -73,6 +73,8 @@ class JSONLLogger(EpochLogger):
             ) from error
 
     def _write(self, estimator: Any, context: Any, row: dict[str, float]) -> None:
+        if not context.training.is_first_process:
+            return
         line = {
             "time": datetime.now(UTC).isoformat(),
             "run": str(context.root_uuid),

@@ -1,6 +1,7 @@
 """Training in several processes gives what one process gives with all of the minibatch."""
 
 import copy
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 import skgan
 from skgan import DCGANSpec, MLPSpec, critics
 from skgan.base import BaseGAN
+from skgan.callbacks import CSVLogger, EarlyStopping, JSONLLogger
 from skgan.data.arrays import ArraySource
 from skgan.engine import checkpoint, loop
 from skgan.engine.batchnorm import AcrossProcesses
@@ -358,6 +360,13 @@ def _go_on(rank, folder):
     states = {k: e.discriminator_.state_dict() | e.generator_.state_dict() for k, e in fits.items()}
     torch.save(states, folder / f"{rank}.result")
 
+    gan = skgan.DCGANDiscriminatorFeatures(latent_dim=4, n_epochs=6, batch_size=20, random_state=0)
+    stopping = EarlyStopping("discriminator_loss", mode="max", patience=2, restore_best=True)
+    gan.set_callbacks(stopping, CSVLogger(folder / "log.csv"), JSONLLogger(folder / "log.jsonl"))
+    gan.fit(X)
+    (folder / f"{rank}.stopped").write_text(f"{stopping.best_epoch} {stopping.looks}")
+    assert gan.n_epochs_ == stopping.best_epoch
+
     raised = []
     for own in (X[rank * 40 :][:40], X[:3]):
         try:
@@ -376,6 +385,11 @@ def test_processes_go_on_from_a_checkpoint_and_refuse_samples_that_differ(folder
         assert torch.equal(weight, a["resumed"][k]), k
     newest = max(folder.rglob("epoch*"))
     assert checkpoint.decode(newest.read_bytes())["state"]["rng"].ndim == 1
+    # They stop after the same epoch, and the first one writes the logs.
+    assert (folder / "0.stopped").read_text() == (folder / "1.stopped").read_text()
+    epochs = [json.loads(line)["epoch"] for line in (folder / "log.jsonl").open()]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert len((folder / "log.csv").read_text().splitlines()) == len(epochs) + 1
     for rank in (0, 1):
         other, few = (folder / f"{rank}.errors").read_text().splitlines()
         assert other.startswith("X, or its labels, differs between the training processes (in [1]")
