@@ -167,7 +167,16 @@ def press_ctrl_c_once_there_are_files(folder):
     threading.Thread(target=wait, daemon=True).start()
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, as in a process of its own: workers of pytest-xdist ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_was_learnt(run, digit_folder, tmp_path):
     press_ctrl_c_once_there_are_files(tmp_path / "runs")
     args = ("--method", "dcgan", *SMALL, "--n-epochs", 10**6, "--checkpoint-dir", "runs")
@@ -182,9 +191,10 @@ def test_ctrl_c_keeps_what_was_learnt(run, digit_folder, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_that_is_to_raise_keeps_nothing(run, digit_folder, tmp_path):
     press_ctrl_c_once_there_are_files(tmp_path / "runs")
-    args = ("--method", "dcgan", *SMALL, "--n-epochs", 10**6, "--checkpoint-dir", "runs")
+    args = ("--method", "dcgan", *SMALL, "--n-epochs", 10**4, "--checkpoint-dir", "runs")
     done = run("fit", digit_folder, *args, "--on-interrupt", "raise", "--out", "m")
     assert done.code == 130
     assert done.err.endswith("Interrupted: nothing was written.\n")
