@@ -49,7 +49,7 @@ def _normalised(
 ) -> Tensor:  # fmt: skip
     x = input.float() if input.dtype == torch.bfloat16 else input
     own = [x.new_full((1,), x.numel() / x.shape[1]), *_moments(x)]
-    found = processes.gathered(torch.cat(own)[None]).split([1, x.shape[1], x.shape[1]], dim=1)
+    found = processes.stacked(torch.cat(own)).split([1, x.shape[1], x.shape[1]], dim=1)
     share, means, variances = found[0] / found[0].sum(), found[1], found[2]
     mean = (share * means).sum(0)
     var = (share * (variances + (means - mean).square())).sum(0)

@@ -120,11 +120,21 @@ def gathered(x: Tensor) -> Tensor:
     """
     if world_size() == 1:
         return x
-    sizes = [int(n) for n in gather(torch.tensor(len(x)))]
-    start = sum(sizes[: rank()])
-    padded = x.new_zeros(sum(sizes), *x.shape[1:])
+    sizes = torch.zeros(world_size(), dtype=torch.int64, device=x.device)
+    sizes[rank()] = len(x)
+    distributed.all_reduce(sizes)
+    return _placed(x, int(sizes[: rank()].sum()), int(sizes.sum()))
+
+
+def stacked(x: Tensor) -> Tensor:
+    """The tensors of all processes, of the same shape in each, as (n_processes, ...)."""
+    return _placed(x[None], rank(), world_size())
+
+
+def _placed(x: Tensor, start: int, total: int) -> Tensor:
+    """The rows of all processes (total, ...), where those of this one begin at `start`."""
     index = torch.arange(start, start + len(x), device=x.device)
-    padded = padded.index_copy(0, index, x)
+    padded = x.new_zeros(total, *x.shape[1:]).index_copy(0, index, x)
     if not x.is_floating_point():
         distributed.all_reduce(padded)
         return padded
@@ -141,11 +151,6 @@ def from_first(value: Any) -> Any:
     values = [value]
     distributed.broadcast_object_list(values)
     return values[0]
-
-
-def gather(state: Tensor) -> Tensor:
-    """A small tensor of every process, stacked."""
-    return torch.stack(_of_all(state))
 
 
 def anywhere(own: Any) -> Any:
