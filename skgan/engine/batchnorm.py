@@ -48,28 +48,75 @@ def _normalised(
     momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     x = input.float() if input.dtype == torch.bfloat16 else input
-    own = [x.new_full((1,), x.numel() / x.shape[1]), *_moments(x)]
-    found = processes.stacked(torch.cat(own)).split([1, x.shape[1], x.shape[1]], dim=1)
-    share, means, variances = found[0] / found[0].sum(), found[1], found[2]
-    mean = (share * means).sum(0)
-    var = (share * (variances + (means - mean).square())).sum(0)
+    out, n, mean, var = _Normalised.apply(x, weight, bias, eps)
     if running_mean is not None and running_var is not None:
-        n = found[0].sum()
         with torch.no_grad():
             running_mean.lerp_(mean.to(running_mean), momentum)
             running_var.lerp_((var * (n / (n - 1))).to(running_var), momentum)
+    return out.to(input.dtype)
+
+
+class _Normalised(torch.autograd.Function):
+    """Batch norm by PyTorch's kernels, on the statistics of all processes."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, eps):
+        n, mean, var = _statistics(x, *_moments(x))
+        ctx.save_for_backward(x, weight, bias, n, mean, var)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(n, mean, var)
+        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, eps), n, mean, var
+
+    @staticmethod
+    def backward(ctx, g, *_):
+        x, weight, bias, n, mean, var = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient of this gradient will be asked for
+            inputs = [t for t in (x, weight, bias) if t is not None]
+            y = _by_formula(x, weight, bias, ctx.eps)
+            found = iter(torch.autograd.grad(y, inputs, g, create_graph=True, allow_unused=True))
+            return *(None if t is None else next(found) for t in (x, weight, bias)), None
+        scale = (var + ctx.eps).rsqrt()
+        _, g_weight, g_bias = torch.ops.aten.native_batch_norm_backward(
+            g, x, weight, mean, var, mean, scale, False, ctx.eps, [False, True, True]
+        )
+        sums = processes.stacked(torch.stack([g_bias, g_weight])).sum(0) / n
+        slope = -scale.square() * sums[1]
+        level = -scale * sums[0] - slope * mean
+        if weight is not None:
+            scale, slope, level = scale * weight, slope * weight, level * weight
+        # As if mean and variance were constants, and what these contribute.
+        per_channel = (-1, *[1] * (x.ndim - 2))
+        g_x = torch.addcmul(level.view(per_channel), x, slope.view(per_channel))
+        g_x = g_x.addcmul_(g, scale.view(per_channel))
+        return g_x, None if weight is None else g_weight, None if bias is None else g_bias, None
+
+
+def _by_formula(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """The same, of operations that have all derivatives."""
+    dims = [0, *range(2, x.ndim)]
+    var, mean = torch.var_mean(x, dims, correction=0) if len(x) else (x.sum(dims), x.sum(dims))
+    _, mean, var = _statistics(x, mean, var)
     scale = (var + eps).rsqrt() * (1 if weight is None else weight)
     shift = (0 if bias is None else bias) - mean * scale
     per_channel = (-1, *[1] * (x.ndim - 2))
-    return torch.addcmul(shift.view(per_channel), x, scale.view(per_channel)).to(input.dtype)
+    return torch.addcmul(shift.view(per_channel), x, scale.view(per_channel))
+
+
+def _statistics(x: Tensor, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Number of values, mean and variance of each channel over all processes, from one's own."""
+    own = torch.cat([x.new_full((1,), x.numel() / x.shape[1]), mean, var])
+    n, means, variances = processes.stacked(own).split([1, x.shape[1], x.shape[1]], dim=1)
+    share = n / n.sum()
+    total = (share * means).sum(0)
+    return n.sum(), total, (share * (variances + (means - total).square())).sum(0)
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of each channel of x (n, c, ...); 0 where there are no samples."""
     if not len(x):
         return x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])
-    var, mean = torch.var_mean(x, dim=[0, *range(2, x.ndim)], correction=0)
-    return mean, var
+    # More than ten times as quick as `var_mean` for images that lie channels-last in memory.
+    return torch.batch_norm_update_stats(x, None, None, 0.0)
 
 
 def average_statistics(nets: Iterable[nn.Module]) -> None:
