@@ -40,8 +40,8 @@ from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number, check_size
 from ..utils.parameters import parameter, parameters
 
-# Of single short trials on held-out digits of 28x28 pixels (docs/measurements/stabilisers.md).
 LARGEST_SIDE = 2**14  # of images, in pixels
+# Of single short trials on held-out digits of 28x28 pixels (docs/measurements/stabilisers.md).
 BEST = {"encoder": "patches", "augment": "auto"}
 
 

@@ -26,8 +26,8 @@ from ..parameters import GeneratorParameters, PriorParameters, TrunkParameters
 from ..utils.checks import check_choice, check_flag, check_number, is_word
 from ..utils.parameters import parameter, parameters
 
-# By analogy with BiGAN's and DCGAN's; not measured yet (docs/measurements/stabilisers.md).
 MOST_GENERATORS = 1000  # each has a first layer of its own
+# By analogy with BiGAN's and DCGAN's; not measured yet (docs/measurements/stabilisers.md).
 BEST = {"discriminator": "patches", "augment": "auto"}
 
 
