@@ -14,6 +14,7 @@ import warnings
 import weakref
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -396,7 +397,7 @@ def test_jsonl_logger_turns_what_is_not_finite_into_null(tmp_path):
     class Context:
         history_row = {"epoch": 1, "discriminator_real": float("nan"), "seconds": float("inf")}
         root_uuid, task_name, task_id, source_task_name = "id", "epoch", 0, None
-        parent = None
+        parent, training = None, SimpleNamespace(is_first_process=True)
 
     path = tmp_path / "log.jsonl"
     JSONLLogger(path).on_fit_task_end(object(), Context())
