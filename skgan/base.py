@@ -73,6 +73,8 @@ class BaseGAN(
     # The roles of critics, for a class that has any.
     _critics: ClassVar[tuple[str, ...]] = ()
     # What a fit may leave, and so what a saved file may hold: networks by role, and attributes.
+    # Mixins may also say which attributes belong to the outputs of a network: `_one_per_output` and
+    # `_index_of_output`, {name of the attribute: role}.
     _networks: ClassVar[tuple[str, ...]] = ()
     _holds: ClassVar[Mapping[str, Any]] = FITTED
 

@@ -27,6 +27,7 @@ class ClassificationMixin(ClassifierMixin):
 
     _needs_labels: ClassVar[bool] = False
     _holds: ClassVar[Mapping[str, Any]] = {"classes_": array("biufUO")}
+    _one_per_output: ClassVar[Mapping[str, str]] = {"classes_": "classifier"}
 
     # Defined by BaseGAN.
     _apply: Callable[..., Any]
@@ -245,6 +246,7 @@ class ClassWeights(ClassificationMixin, Checked):
     class_weight: Any = None
 
     _holds: ClassVar[Mapping[str, Any]] = {"class_weight_": array("f", 1)}
+    _one_per_output: ClassVar[Mapping[str, str]] = {"class_weight_": "classifier"}
 
     def _check(self) -> None:
         weight = self.class_weight

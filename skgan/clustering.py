@@ -37,6 +37,7 @@ class ClusteringMixin(ClusterMixin, Checked):
     n_clusters: int = parameter(default=10, shapes=True)
 
     _holds: ClassVar[Mapping[str, Any]] = {"labels_": array("i"), "outputs_": array("i")}
+    _index_of_output: ClassVar[Mapping[str, str]] = {"outputs_": "discriminator"}
 
     # Of BaseGAN, with which this is combined.
     _apply: ClassVar[Any]

@@ -355,20 +355,19 @@ def _leave_out_folder(parameters: dict[str, Any]) -> None:
 
 def _check_fit(cls: Any, state: Any, networks: Mapping[str, Any], parameters: Any) -> None:
     """Raise a ValueError for what the class does not declare, or where parts do not fit."""
-    declared: dict[str, kinds.Kind] = {}
-    for above in reversed(cls.__mro__):
-        declared |= vars(above).get("_holds", {})
-    kinds.check_declared(declared, state)
+    kinds.check_declared(kinds.declared(cls, "_holds"), state)
     roles = state.get("_roles", ())
     if len({*roles}) != len(roles) or not {*roles} <= {*cls._networks}:
         raise ValueError(f"_roles={roles} must be among {cls._networks}, each of them once")
     places = {cls._place(role) for role in roles}
     if other := places ^ networks.keys():
         raise ValueError(
-            f"{', '.join(map(repr, sorted(other)))}: a fit with the roles {roles} has networks in "
+            f"{', '.join(map(repr, sorted(other)))}: a fit with _roles={roles} has networks in "
             f"{', '.join(sorted(places)) or 'no attribute'}"
         )
     if unknown := state.get("_shaped_by", {}).keys() - parameters.keys():
         raise ValueError(f"_shaped_by: {cls.__name__} has no {', '.join(sorted(unknown))}")
     if "_format" in state and state["_format"].shape != state.get("input_shape_"):
         raise ValueError(f"input_shape_ must be {state['_format'].shape}, as _format has it")
+    n_outputs = {p: described["arguments"].get("n_outputs") for p, described in networks.items()}
+    kinds.check_outputs(cls, state, n_outputs)

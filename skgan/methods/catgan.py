@@ -155,6 +155,8 @@ class CatGANClassifier(SemiSupervisedMixin, CategoricalGame):
     (1797, 10)
     """
 
+    _one_per_output = dict.fromkeys(("classes_", "class_weight_"), "discriminator")
+
     def _n_categories(self):
         return len(self.classes_)
 

@@ -154,6 +154,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
     domain_ = WholeNetwork("The trunk with the domain head: samples -> (n, n_domains).")
 
     _networks = ("trunk", "classifier", "domain")
+    _one_per_output = {"domains_": "domain"}
     _features_of = "classifier"
     _n_looked_at = 1000
 

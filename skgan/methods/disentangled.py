@@ -165,6 +165,7 @@ class DisentangledEncoder(
 
     _networks = ("generator", "encoder", "domain_embedding", "domain_encoder", "domain_classifier")
     _holds = {"domain_codes_": array("f", 2)}
+    _one_per_output = {"domains_": "domain_classifier", "domain_codes_": "domain_classifier"}
 
     def _check(self):
         check_choice("domain_code", self.domain_code, ("embedding", "encoder"))

@@ -88,6 +88,7 @@ class FeatureMatchingClassifier(
     pool_grid: int | None = None
 
     _networks = ("generator", "trunk", "discriminator")
+    _one_per_output = dict.fromkeys(("classes_", "class_weight_"), "discriminator")
     _presets = {"mnist": MNIST}
     discriminator_ = WholeNetwork("The classifier: samples -> scores (n, n_classes).")
 

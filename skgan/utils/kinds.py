@@ -120,3 +120,37 @@ def check_declared(declared: Mapping[str, Kind], values: Mapping[str, Any]) -> N
         if name not in declared:
             raise ValueError(f"{name!r} is no attribute that a fit leaves")
         declared[name].check(name, value)
+
+
+def declared(cls: Any, name: str) -> dict[str, Any]:
+    """What a class and those above it declare by this name, as one dict."""
+    found: dict[str, Any] = {}
+    for above in reversed(cls.__mro__):
+        found |= vars(above).get(name, {})
+    return found
+
+
+def check_outputs(cls: Any, values: Mapping[str, Any], n_outputs: Mapping[str, Any]) -> None:
+    """Raise a ValueError for a value that does not fit the outputs of the network it belongs to.
+
+    Parameters
+    ----------
+    cls : class
+        It declares which network that is: `_one_per_output` for an array with an entry per output,
+        `_index_of_output` for one of indices.
+    values : dict
+        What a fit has left.
+    n_outputs : dict
+        The number of outputs of each network, by the attribute that keeps it.
+    """
+    indices = declared(cls, "_index_of_output")
+    for name, role in (declared(cls, "_one_per_output") | indices).items():
+        place = cls._place(role)
+        n = n_outputs.get(place, 1)  # a fit with a single value has no network to tell it
+        count(1).check(f"n_outputs of {place}", n)
+        value = values.get(name, np.arange(n))
+        if name in indices:
+            if not all(0 <= i < n for i in value):
+                raise ValueError(f"{name} must be below {n}, the number of outputs of {place}")
+        elif len(value) != n:
+            raise ValueError(f"{name} has {len(value)} entries, but {place} {n} outputs")
