@@ -20,10 +20,12 @@ caller names. Nothing is imported, unpickled or evaluated because a file says so
 attribute but those that its class declares (`_holds`, `_networks`), each of its kind.
 """
 
+import contextlib
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,8 @@ from torch import Tensor, nn
 from .data.arrays import FORMAT, DataFormat
 from .nn import NETWORKS, DCGANSpec, MLPSpec, add_heads
 from .nn.init import lay_out
+from .nn.trunk import joined, with_trunk
+from .settings import check_use
 from .utils import kinds, plain
 from .utils.files import write_atomically
 from .utils.modules import copied
@@ -85,21 +89,25 @@ def _weights(net: nn.Module) -> dict[str, Tensor]:
 def _rebuild(name: str, arguments: dict[str, Any], weights: Mapping[str, Tensor]) -> nn.Module:
     """The network of a class in `NETWORKS`, on the CPU, in eval mode."""
     _ARGUMENTS.check(f"the arguments of {name}", arguments)
-    n_generators = arguments.get("n_generators") or 0
-    if n_generators > len(weights):  # each has its own; a damaged file may say any number
+    if (n_generators := arguments.get("n_generators") or 0) > len(weights):  # each has its own
         raise ValueError(f"n_generators={n_generators} with {len(weights)} tensors")
     if (n_layers := _longest(arguments)) > max(64, len(weights)):  # those of a head have none
         raise ValueError(f"{n_layers} layers with {len(weights)} tensors")
-    arguments = dict(arguments)
-    heads = arguments.pop("auxiliary", None)  # of a critic that has any
-    with torch.device("meta"):  # nothing is allocated until all sizes are compared
-        net = NETWORKS[name](**arguments)
-        if heads is not None:
-            add_heads(net, heads)
-        net.float()
+    net = _bare(name, arguments)  # nothing is allocated until all sizes are compared
     _check_tensors(f" of a {name}", kinds.looks(net.state_dict()), kinds.looks(weights))
     net.load_state_dict(weights, assign=True)
     return lay_out(net).eval()
+
+
+def _bare(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """The network of a class in `NETWORKS`, on the device "meta", in eval mode."""
+    arguments = dict(arguments)
+    heads = arguments.pop("auxiliary", None)  # of a critic that has any
+    with torch.device("meta"):
+        net = NETWORKS[name](**arguments)
+        if heads is not None:
+            add_heads(net, heads)
+    return net.float().eval()
 
 
 def _longest(value: Any) -> int:
@@ -142,7 +150,7 @@ def pack(net: nn.Module) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> nn.Module:
-    """The network that `pack` took apart, on the CPU, in eval mode."""
+    """The inverse of `pack`: on the CPU, in eval mode."""
     if "module" in packed:
         return packed["module"].eval()
     if "callable" in packed:
@@ -218,10 +226,7 @@ def write(path: str | os.PathLike[str], estimator: Any) -> None:
             "skgan": __version__, "torch": str(torch.__version__),
             "scikit-learn": sklearn.__version__, "numpy": np.__version__,
         },
-        "class": cls.__name__,
-        "parameters": encoded,
-        "state": state,
-        "networks": networks,
+        "class": cls.__name__, "parameters": encoded, "state": state, "networks": networks,
     }  # fmt: skip
     write_atomically(Path(os.path.realpath(path)), seal(document, encoder.tensors))
 
@@ -327,14 +332,36 @@ def _make(cls: Any, document: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
     parameters = plain.decode(document["parameters"], tensors, OBJECTS)
     _leave_out_folder(parameters)
     _check_fit(cls, state, document["networks"], parameters)
+    bare = {}
     for name, described in document["networks"].items():
-        start = f"{name}."
+        start = name + "."
         weights = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
         arguments = plain.decode(described["arguments"], tensors, {})
         state[name] = _rebuild(described["class"], arguments, weights)
+        bare[name] = _bare(described["class"], arguments)
     estimator = cls(**parameters)
     vars(estimator).update(state)
+    if bare:  # it is fitted
+        _check_together(estimator, bare)
     return estimator
+
+
+def _check_together(estimator: Any, bare: Mapping[str, nn.Module]) -> None:
+    """Raise unless the networks take samples, codes and each other's outputs; computes nothing."""
+    roles, prior = estimator._roles, estimator._prior()
+    nets = joined(with_trunk({role: bare[estimator._place(role)] for role in roles}))
+    unknown = contextlib.suppress(NotImplementedError)  # from where sizes depend on values
+    with unknown, torch.device("meta"), torch.no_grad():
+        try:
+            check_use(estimator)
+            features = estimator._extractor(SimpleNamespace(**nets))
+        except ValueError:  # parameters were set after fit: use tells what to put right
+            return
+        x = torch.empty(2, *estimator.input_shape_)
+        z = torch.empty(2, 0 if prior is None else prior.dim)
+        estimator._refresh(SimpleNamespace(**nets), x, z)
+        if (n := features(x).shape[1]) != features.n_features:
+            raise ValueError(f"{n} features of each sample, and {features.n_features} names")
 
 
 def _leave_out_folder(parameters: dict[str, Any]) -> None:

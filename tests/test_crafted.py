@@ -124,6 +124,30 @@ def test_attributes_that_do_not_fit_the_outputs_of_a_network(file, name, value, 
 
 
 @pytest.mark.parametrize(
+    ("file", "place", "argument", "value", "axes"),
+    [
+        ("autoencoder", "encoder_", "n_outputs", 5, {"head.weight": 0, "head.bias": 0}),
+        ("vaegan", "encoder_", "n_outputs", 6, {"head.weight": 0, "head.bias": 0}),
+        ("regressor", "generator_", "latent_dim", 5, {"layers.0.weight": 1}),
+        ("images", "generator_", "latent_dim", 3, {"project.weight": 1}),
+    ],
+)
+def test_networks_that_do_not_fit_each_other_are_refused(file, place, argument, value, axes, path):
+    """Each agrees with its own description; samples, or codes, do not pass through all of them."""
+
+    def change(document, tensors):
+        document["networks"][place]["arguments"][argument] = value
+        for name, axis in axes.items():
+            tensor = tensors[place + "." + name]
+            longer = torch.cat([tensor, tensor], axis)
+            tensors[place + "." + name] = longer.narrow(axis, 0, value).contiguous()
+
+    crafted(path, GOLDEN / f"v2_{file}.safetensors", change)
+    with pytest.raises(ValueError, match=r"made up \(.*(same reduction dim|split_sizes=\[4, 4\])"):
+        skgan.load(path)
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [
         ("row_shape", {"!": "tuple", "items": [2**31]}), ("row_shape", [8, 8]),
