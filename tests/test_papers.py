@@ -19,7 +19,7 @@ SCRIPTS = {
     "clusters_mnist": "run --epochs 1 --seeds 0 --held --methods infogan catgan20 raw",
     "few_labels_mnist": "run --epochs 1 --seeds 0 --images 1000 --methods fm fm_alone svm",
     "vaegan_mnist": "run --epochs 1 --seeds 0 --labels 5 --methods norm",
-    "acgan_mnist": "run --epochs 1 --seeds 0 --methods acgan_all acgan_10 supervised_10",
+    "acgan_mnist": "run --epochs 1 --seeds 0 --methods acgan_all acgan_10 supervised_10 untrained",
     "disentangled_digits": "run --epochs 1 --seeds 0 --methods raw weight0 weight.1",
     "dann_mnist": "run --epochs 1 --seeds 0 --images 300 --methods rotated_paper_source "
     "rotated_paper_dann rotated_paper_target rotated_bn_alternating",

@@ -10,6 +10,8 @@ and with 100 labels a class, and scored on the test images. **Where the network 
 this is no result with few labels**: rows are to be compared within the same column "labels". Those
 of "10" and "100" have seen the very labels that the SVM has, and no other.
 
+Below the same network untrained there are pixels, principal components and whitened patches.
+
 All train for as many steps: an epoch of a classifier that has few labels is a pass over these
 alone, so it has more epochs. A seed is also a draw of labels; all methods have the same draws.
 "own" is the accuracy of the network's own classifier. The picture has samples of AC-GAN with all
@@ -26,6 +28,7 @@ from skgan import ACGANFeatures, DCGANDiscriminatorFeatures, SupervisedFeatures
 from skgan.evaluation import probe
 
 BUDGETS = (10, 100)
+BASELINES = ("raw", "pca", *common.UNLEARNED)
 LAYERS = {"layers": "all", "pool_grid": 4}
 # The class, and the labels a class that it sees: None for no labels.
 METHODS = {
@@ -57,20 +60,25 @@ def study(name, n_epochs, seed, data, options):
         n_epochs = n_steps // math.ceil(np.sum(seen >= 0) / estimator.batch_size)
     y_trained = None if labels is None else seen
     estimator, report = common.trained(estimator, n_epochs, seed, options, X, y_trained)
+    baselines = BASELINES if name == "untrained" else ()
     found = {}
     for budget in BUDGETS if labels in (None, "all") else (labels,):
         few = common.few_labels(y, budget, seed)
         result = probe(
-            {"it": FrozenEstimator(estimator)}, X, few, X_test, y_test, baselines=(),
+            {"it": FrozenEstimator(estimator)}, X, few, X_test, y_test, baselines=baselines,
             n_labels=budget, n_draws=1, random_state=seed,
-        )  # fmt: skip
-        found[str(budget)] = common.accuracy(result.to_dict(), budget, "it")
+        ).to_dict()  # fmt: skip
+        for row in ("it", *baselines):
+            found.setdefault(row, {})[str(budget)] = common.accuracy(result, budget, row)
+    others = {row: found[row] for row in baselines}
+    found = found["it"]
     own = float(np.mean(estimator.predict(X_test) == y_test)) if labels else None
     if name == "acgan_all" and seed == 0:
         classes = np.repeat(estimator.classes_, 20)
         samples = estimator.sample_images(len(classes), 0, y=classes)
         common.picture(options.results / "acgan_mnist_samples.png", samples)
-    return report | {"labels": labels, "accuracy": found, "own": own}, found
+    about = {"labels": labels, "accuracy": found, "own": own, "baselines": others}
+    return report | about, found | others
 
 
 def table(options):
@@ -84,6 +92,10 @@ def table(options):
         labels = reports[0]["labels"] or "none"
         row = [name, *key, labels, reports[0]["n_steps"], *map(common.cell, values), len(reports)]
         common.print_row(row)
+        for other in reports[0].get("baselines", ()):
+            values = [[100 * r["baselines"][other][str(b)] for r in reports] for b in BUDGETS]
+            cells = [*map(common.cell, values), "-"]
+            common.print_row([other, *key, "none", "-", *cells, len(reports)])
 
 
 if __name__ == "__main__":
