@@ -3,13 +3,19 @@
     python examples/benchmarks/processes.py measure --rounds 5
     python examples/benchmarks/processes.py plan
 
-`measure` trains a DCGAN and a BiGAN on random images in one process and in two, each with one
-thread, in turn, and compares images per second; each process has the same minibatch. It also times
-`all_reduce` alone by the number of bytes, and counts what a step sends. From these the model
+`measure` trains a DCGAN and a BiGAN on random images, with one thread in each process and the same
+minibatch for each, in turn: in one process; in two that do not talk to each other ("apart"), which
+share the machine's memory and clock; and in two that train one model, with batch norm per process
+("own_norm") and over both ("synchronised"). It compares images per second.
 
-    seconds of a step = seconds of one process + sum over messages of (latency + bytes / bandwidth)
+It also times what the model consists of. A message of few bytes costs more than its latency, since
+each process waits for the slower one: so it is timed after a piece of work, less the time of the
+work alone. Large messages are timed by themselves. The model
 
-predicts the throughput of two processes, which is written down beside the measured one.
+    seconds of a step = seconds apart + sum over messages of (cost of a small one
+                                                              + bytes / bandwidth)
+
+predicts the throughput of two processes that talk, which is written down beside the measured one.
 
 `plan` applies the model to BiGAN on ImageNet: AlexNet's convolutions as the encoder, of 112x112
 pixels, and D and G of four convolutions with 5x5 kernels, of 64x64 pixels (Donahue et al. 2017,
@@ -35,7 +41,11 @@ import skgan
 from skgan import DCGANSpec
 
 RESULTS = Path(__file__).parents[1] / "papers" / "results"
-MESSAGES = (2**8, 2**12, 2**16, 2**19, 2**22, 2**24)  # numbers of float32
+MESSAGES = (2**16, 2**19, 2**22, 2**24)  # numbers of float32
+WAYS = {
+    "1": {"n": 1}, "apart": {"n": 2, "apart": True},
+    "own_norm": {"n": 2, "sync": False}, "synchronised": {"n": 2},
+}  # fmt: skip
 GANS = {
     "dcgan": (skgan.DCGANDiscriminatorFeatures, ("generator", "discriminator")),
     "bigan": (skgan.BiGANEncoder, ("generator", "discriminator", "encoder")),
@@ -44,21 +54,21 @@ IMAGENET = 1_281_167
 EPOCHS = 100  # 50 at one learning rate, 50 while it falls
 
 
-def estimator(name, options):
+def estimator(name, options, sync=True):
     cls, roles = GANS[name]
     spec = DCGANSpec(options.width)
     return cls(
         **dict.fromkeys(roles, spec), n_epochs=2, batch_size=options.batch, random_state=0,
-        device="cpu", precision="float32",
+        device="cpu", precision="float32", sync_batchnorm=sync,
     )  # fmt: skip
 
 
 # ------------------------------------------------------------------ measured here
 
 
-def _fit_in(rank, n, folder, name, options):
+def _fit_in(rank, n, folder, name, options, apart=False, sync=True):
     """Train, and write down the images per second of the second epoch, and what a step sends."""
-    join(rank, n, folder)
+    join(rank, 1 if apart else n, folder)
     sent = []
     reduce = distributed.all_reduce
 
@@ -67,20 +77,20 @@ def _fit_in(rank, n, folder, name, options):
         return reduce(x, *args, **kwargs)
 
     distributed.all_reduce = counted
-    X = np.random.default_rng(0).integers(0, 256, (options.steps * options.batch * n, 32, 32))
-    est = estimator(name, options).fit(X.astype(np.uint8))
-    if rank == 0:
-        steps = options.steps * 2
-        by_step = [b for b in sent if b > 8][: len(sent) // steps * steps]
-        found = {
-            "images_per_second": est.history_[-1]["images_per_second"],
-            "messages": len(by_step) / steps, "bytes": sum(by_step) / steps,
-        }  # fmt: skip
-        (folder / "found.json").write_text(json.dumps(found))
-    leave(n)
+    n_images = options.steps * options.batch * (1 if apart else n)
+    X = np.random.default_rng(0).integers(0, 256, (n_images, 32, 32)).astype(np.uint8)
+    est = estimator(name, options, sync).fit(X)
+    steps = options.steps * 2
+    by_step = [b for b in sent if b > 8][: len(sent) // steps * steps]
+    found = {
+        "images_per_second": est.history_[-1]["images_per_second"] * (n if apart else 1),
+        "messages": len(by_step) / steps, "bytes": sum(by_step) / steps,
+    }  # fmt: skip
+    tell(rank, folder, found)
+    leave(1 if apart else n)
 
 
-def _time_messages(rank, n, folder):
+def _time_large_messages(rank, n, folder):
     join(rank, n, folder)
     seconds = {}
     for size in MESSAGES:
@@ -91,8 +101,33 @@ def _time_messages(rank, n, folder):
             distributed.all_reduce(x)
             times.append(time.perf_counter() - started)
         seconds[4 * size] = float(np.median(times))
-    if rank == 0:
-        (folder / "found.json").write_text(json.dumps(seconds))
+    tell(rank, folder, seconds)
+    leave(n)
+
+
+def _time_small_messages(rank, n, folder, n_messages=200):
+    """Seconds that a message of 128 numbers costs after a few milliseconds of work."""
+    join(rank, n, folder)
+    conv = nn.Conv2d(64, 128, 4, 2, 1).to(memory_format=torch.channels_last)
+    x = torch.randn(64, 64, 16, 16).to(memory_format=torch.channels_last)
+    few = torch.zeros(128)
+
+    def run(with_messages):
+        distributed.barrier()
+        started = time.perf_counter()
+        for _ in range(n_messages):
+            conv(x).sum().backward()
+            if with_messages:
+                distributed.all_reduce(few)
+        return (time.perf_counter() - started) / n_messages
+
+    run(True)
+    pairs = [(run(True), run(False)) for _ in range(5)]
+    found = {
+        "work_s": float(np.median([without for _, without in pairs])),
+        "message_s": float(np.median([with_ - without for with_, without in pairs])),
+    }
+    tell(rank, folder, found)
     leave(n)
 
 
@@ -109,6 +144,11 @@ def leave(n):
         distributed.destroy_process_group()
 
 
+def tell(rank, folder, found):
+    if rank == 0:
+        (folder / "found.json").write_text(json.dumps(found))
+
+
 def in_processes(n, function, *arguments):
     """What the first of n processes has written down."""
     import tempfile
@@ -120,42 +160,45 @@ def in_processes(n, function, *arguments):
         return json.loads((Path(folder) / "found.json").read_text())
 
 
-def network(seconds):
-    """Latency in seconds and bandwidth in bytes per second, fitted to times by bytes."""
+def bandwidth_of(seconds):
+    """Bytes per second, from the seconds that messages take by their bytes."""
     size, t = np.array(list(map(float, seconds))), np.array(list(seconds.values()))
-    # Relative errors count, or the largest message would decide alone.
-    A = np.stack([np.ones_like(size), size], axis=1) / t[:, None]
-    latency, per_byte = np.linalg.lstsq(A, np.ones_like(t), rcond=None)[0]
-    return max(latency, 0.0), 1 / per_byte
+    per_byte, _ = np.polyfit(size, t, 1, w=1 / t)  # relative errors count
+    return 1 / per_byte
 
 
 def measure(options):
-    latency, bandwidth = network(in_processes(2, _time_messages))
-    print(f"all_reduce: {1e6 * latency:.0f} us and {bandwidth / 1e9:.2f} GB/s", flush=True)
-    found = {"all_reduce": {"latency_s": latency, "bytes_per_s": bandwidth}}
+    small = in_processes(2, _time_small_messages)
+    bandwidth = bandwidth_of(in_processes(2, _time_large_messages))
+    cost = small["message_s"]
+    print(f"a small message costs {1e3 * cost:.2f} ms; {bandwidth / 1e9:.2f} GB/s", flush=True)
+    found = {"messages": small | {"bytes_per_s": bandwidth}}
     for name in GANS:
         sent = {}
 
-        def run(n, name=name, sent=sent):
-            one = in_processes(n, _fit_in, name, options)
-            sent[n] = one
-            return one["images_per_second"]
+        def run(way, name=name, sent=sent):
+            about = {"apart": False, "sync": True} | WAYS[way]
+            arguments = (name, options, about["apart"], about["sync"])
+            sent[way] = in_processes(about["n"], _fit_in, *arguments)
+            return sent[way]["images_per_second"]
 
-        figures = interleave({"1": lambda: run(1), "2": lambda: run(2)}, options.rounds)
-        ratio = ratios(figures, "1")["2"]
-        alone = options.batch / float(np.median(figures["1"]))
-        step = alone + sent[2]["messages"] * latency + sent[2]["bytes"] / bandwidth
-        predicted = 2 * options.batch / step / float(np.median(figures["1"]))
-        found[name] = {
-            "images_per_second": figures, "ratio": ratio, "predicted_ratio": predicted,
-            "messages": sent[2]["messages"], "bytes": sent[2]["bytes"],
-        }  # fmt: skip
-        print(
-            f"{name}: {ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f}) times as fast in two "
-            f"processes; the model says {predicted:.2f} ({sent[2]['messages']:.0f} messages, "
-            f"{sent[2]['bytes'] / 1e6:.1f} MB a step)",
-            flush=True,
-        )
+        figures = interleave({way: lambda w=way: run(w) for way in WAYS}, options.rounds)
+        ratio = ratios(figures, "1")
+        found[name] = {"images_per_second": figures, "ratio": ratio, "predicted": {}, "sent": {}}
+        print(f"{name}, apart: {ratio['apart'][0]:.2f} times as fast", flush=True)
+        for way in ("own_norm", "synchronised"):
+            n_messages, n_bytes = (sent[way][k] for k in ("messages", "bytes"))
+            apart = 2 * options.batch / float(np.median(figures["apart"]))
+            step = apart + n_messages * cost + n_bytes / bandwidth
+            predicted = 2 * options.batch / step / float(np.median(figures["1"]))
+            found[name]["predicted"][way] = predicted
+            found[name]["sent"][way] = {"messages": n_messages, "bytes": n_bytes}
+            print(
+                f"{name}, {way}: {ratio[way][0]:.2f} ({ratio[way][1]:.2f} to {ratio[way][2]:.2f}) "
+                f"times as fast in two processes; the model says {predicted:.2f} "
+                f"({n_messages:.0f} messages, {n_bytes / 1e6:.1f} MB a step)",
+                flush=True,
+            )
     write("processes", options, found)
 
 
