@@ -14,7 +14,18 @@ from ..utils.files import write_atomically
 from .base import EpochLogger, check_path, check_writable, own_path, place_of
 
 
-class JSONLLogger(EpochLogger):
+class FileLogger(EpochLogger):
+    """What logs in one file share. Abstract."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        check_path(type(self).__name__, "path", path)
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({os.fspath(self.path)!r})"
+
+
+class JSONLLogger(FileLogger):
     """Appends one line of JSON to a file after every epoch.
 
     Set it on the GAN itself, even if the GAN is a step of a `Pipeline` or is searched by
@@ -53,13 +64,6 @@ class JSONLLogger(EpochLogger):
     >>> gan = DCGANDiscriminatorFeatures().set_callbacks(JSONLLogger("log.jsonl"))
     """
 
-    def __init__(self, path: str | os.PathLike[str]):
-        check_path("JSONLLogger", "path", path)
-        self.path = path
-
-    def __repr__(self) -> str:
-        return f"JSONLLogger({os.fspath(self.path)!r})"
-
     def setup(self, estimator: Any, context: Any) -> None:
         """Check that the file can be written."""
         super().setup(estimator, context)
@@ -97,7 +101,7 @@ class JSONLLogger(EpochLogger):
             os.close(file)
 
 
-class CSVLogger(EpochLogger):
+class CSVLogger(FileLogger):
     """Keeps `history_` in a file as a table (CSV), written anew after every epoch.
 
     Set it on the GAN itself: `gan.set_callbacks(CSVLogger("log.csv"))`.
@@ -133,13 +137,6 @@ class CSVLogger(EpochLogger):
     >>> from skgan.callbacks import CSVLogger
     >>> gan = DCGANDiscriminatorFeatures().set_callbacks(CSVLogger("log.csv"))
     """
-
-    def __init__(self, path: str | os.PathLike[str]):
-        check_path("CSVLogger", "path", path)
-        self.path = path
-
-    def __repr__(self) -> str:
-        return f"CSVLogger({os.fspath(self.path)!r})"
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Check that the file can be written."""
