@@ -1,7 +1,9 @@
 """The output of fitted networks for X, batch by batch: in memory, in a file, or part by part."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +17,8 @@ from . import export
 from .data.arrays import ArraySource
 from .engine import runtime
 from .nn.extractors import Extractor, ScaledExtractor, with_taps
-from .settings import resolve_transform_batch_size, use_after_fit
+from .nn.trunk import joined, with_trunk
+from .settings import check_use, resolve_transform_batch_size, use_after_fit
 from .utils.devices import cpu_by_default, on_cpu_by_default
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.domains import domain_of_samples, samples_from
@@ -29,6 +32,10 @@ class FeatureExtraction(TransformerMixin):
     _nets: Callable[[], Any]
     _device: Callable[[], torch.device]
     _extractor: Callable[[Any], Any]
+    _place: Callable[[str], str]
+    _prior: Callable[[], Any]
+    _refresh: Callable[..., None]
+    _roles: tuple[str, ...]
     _validate: Callable[..., Any]
     _format: Any
     precision: str
@@ -242,6 +249,27 @@ class FeatureExtraction(TransformerMixin):
         columns = getattr(self, "feature_names_in_", None)
         names = self._features().feature_names()
         return export.describe(type(self).__name__, self._format, columns, names)
+
+    def _check_together(self, bare: Mapping[str, nn.Module]) -> None:
+        """Raise unless the networks take samples, codes and each other's outputs.
+
+        `bare` has them on the device "meta", by the attribute that keeps them: there only shapes
+        are computed. Nothing is said where parameters were set after `fit`; use does that.
+        """
+        prior = self._prior()
+        nets = joined(with_trunk({role: bare[self._place(role)] for role in self._roles}))
+        unknown = contextlib.suppress(NotImplementedError)  # from where shapes depend on values
+        with unknown, torch.device("meta"), torch.no_grad():
+            try:
+                check_use(self)
+                features = self._extractor(SimpleNamespace(**nets))
+            except ValueError:
+                return
+            x = torch.empty(2, *self.input_shape_)
+            z = torch.empty(2, 0 if prior is None else prior.dim)
+            self._refresh(SimpleNamespace(**nets), x, z)
+            if (n := features(x).shape[1]) != features.n_features:
+                raise ValueError(f"{n} features of each sample, and {features.n_features} names")
 
 
 def _write(path: Path, n: int, parts: Iterator[tuple[slice, np.ndarray]]) -> None:

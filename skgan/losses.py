@@ -19,6 +19,7 @@ from torch.nn.functional import (
     softplus,
 )
 
+from .utils.devices import without_autocast
 from .utils.processes import gathered
 
 
@@ -39,7 +40,7 @@ def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def of(*tensors: Tensor, **settings: float) -> Tensor:
         exact = (a.float() if a.dtype == torch.bfloat16 else a for a in tensors)
         # Otherwise products within the loss, such as similarities, would be bfloat16 again.
-        with torch.autocast(tensors[0].device.type, enabled=False):
+        with without_autocast(tensors[0]):
             return loss(*exact, **settings)
 
     return of
@@ -317,7 +318,7 @@ def local_infomax(local: Tensor, whole: Tensor) -> Tensor:
     2021, arXiv 2007.04589, sec. 3).
     """
     # Paper: the released code keeps an image's own positions in the sum, each as exp(-10).
-    with torch.autocast(local.device.type, enabled=False):
+    with without_autocast(local):
         similarity = torch.einsum("id,kdj->ikj", whole, local.reshape(*whole.shape, -1))
     same = torch.eye(len(whole), dtype=torch.bool, device=whole.device)
     others = similarity.masked_fill(same[:, :, None], -torch.inf).flatten(1).logsumexp(1)

@@ -20,12 +20,10 @@ caller names. Nothing is imported, unpickled or evaluated because a file says so
 attribute but those that its class declares (`_holds`, `_networks`), each of its kind.
 """
 
-import contextlib
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -38,8 +36,6 @@ from torch import Tensor, nn
 from .data.arrays import FORMAT, DataFormat
 from .nn import NETWORKS, DCGANSpec, MLPSpec, add_heads
 from .nn.init import lay_out
-from .nn.trunk import joined, with_trunk
-from .settings import check_use
 from .utils import kinds, plain
 from .utils.files import write_atomically
 from .utils.modules import copied
@@ -342,26 +338,8 @@ def _make(cls: Any, document: dict[str, Any], tensors: Mapping[str, Tensor]) -> 
     estimator = cls(**parameters)
     vars(estimator).update(state)
     if bare:  # it is fitted
-        _check_together(estimator, bare)
+        estimator._check_together(bare)
     return estimator
-
-
-def _check_together(estimator: Any, bare: Mapping[str, nn.Module]) -> None:
-    """Raise unless the networks take samples, codes and each other's outputs; computes nothing."""
-    roles, prior = estimator._roles, estimator._prior()
-    nets = joined(with_trunk({role: bare[estimator._place(role)] for role in roles}))
-    unknown = contextlib.suppress(NotImplementedError)  # from where sizes depend on values
-    with unknown, torch.device("meta"), torch.no_grad():
-        try:
-            check_use(estimator)
-            features = estimator._extractor(SimpleNamespace(**nets))
-        except ValueError:  # parameters were set after fit: use tells what to put right
-            return
-        x = torch.empty(2, *estimator.input_shape_)
-        z = torch.empty(2, 0 if prior is None else prior.dim)
-        estimator._refresh(SimpleNamespace(**nets), x, z)
-        if (n := features(x).shape[1]) != features.n_features:
-            raise ValueError(f"{n} features of each sample, and {features.n_features} names")
 
 
 def _leave_out_folder(parameters: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..utils.devices import without_autocast
 from ..utils.modules import watching
 from ..utils.seeds import stream
 from .blocks import trying_out
@@ -82,7 +83,7 @@ class SampleGradients(nn.Module):
                 for (called, seen, _), gradient in zip(calls, at_outputs, strict=True)
                 if called is layer
             ]
-            with torch.autocast(x.device.type, enabled=False):
+            with without_autocast(x):
                 yield _total(g.transpose(1, 2) @ windows for windows, g in own)
                 if layer.bias is not None:
                     yield _total(g.sum(1) for _, g in own)

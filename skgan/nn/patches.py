@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..utils.devices import without_autocast
 from ..utils.whitening import (
     N_PATCHES,
     N_VALUES,
@@ -75,7 +76,7 @@ class WhitenedPatches(FromData):
         if self.trained:  # training would let filters see brightness
             weight = weight - weight.mean((1, 2, 3), keepdim=True)
         r = F.conv2d(x, weight, stride=self.stride)
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             x = x.float()
             x = x - x.mean((1, 2, 3), keepdim=True)
             both = torch.cat([x.mean(1, keepdim=True), x.square().mean(1, keepdim=True)], dim=1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..utils.checks import is_word
+from ..utils.devices import without_autocast
 from ..utils.linear import row_basis
 from .blocks import Block, Critic, recorded
 from .build import module_of, output_of, spec_of
@@ -239,7 +240,7 @@ class JoinedFeatures(Extractor):
             return f
         kept = getattr(self, f"{name}_basis", None)
         B = _row_basis(net, f) if kept is None else kept
-        with torch.autocast(f.device.type, enabled=False):
+        with without_autocast(f):
             row = (f @ B.T) @ B
         return row if self.subspace == "row" else f - row
 

@@ -16,6 +16,12 @@ def cpu_by_default() -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if usual else torch.device("cpu")
 
 
+def without_autocast(x: torch.Tensor) -> contextlib.AbstractContextManager[Any]:
+    """The context in which products, where x lies, are of the type of their factors."""
+    here = x.device.type
+    return contextlib.nullcontext() if here == "meta" else torch.autocast(here, enabled=False)
+
+
 def on_cpu_by_default(function: F) -> F:
     """The function, run in that context."""
 
