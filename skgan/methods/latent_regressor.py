@@ -26,7 +26,7 @@ from ..reconstruction import ReconstructionMixin
 from ..utils.checks import check_choice, check_flag, check_number
 from ..utils.parameters import parameters
 
-# By analogy with BiGAN's and DCGAN's; not measured yet (docs/measurements/stabilisers.md).
+# By analogy with BiGAN's and DCGAN's; figures are in docs/measurements/stabilisers.md.
 BEST = {"encoder": "patches", "augment": "auto"}
 
 

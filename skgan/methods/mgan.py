@@ -27,7 +27,7 @@ from ..utils.checks import check_choice, check_flag, check_number, is_word
 from ..utils.parameters import parameter, parameters
 
 MOST_GENERATORS = 1000  # each has a first layer of its own
-# By analogy with BiGAN's and DCGAN's; not measured yet (docs/measurements/stabilisers.md).
+# By analogy with BiGAN's and DCGAN's; figures are in docs/measurements/stabilisers.md.
 BEST = {"discriminator": "patches", "augment": "auto"}
 
 
