@@ -8,6 +8,8 @@ is one process, and nothing is sent.
 """
 
 import contextlib
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,6 +17,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
+
+# How long a process waits awake for the others.
+SECONDS_AWAKE = 0.01
 
 
 def world_size() -> int:
@@ -96,6 +101,26 @@ def own(whole: Tensor) -> Tensor:
     return whole if part is None else part.of(whole)
 
 
+def _add_up(x: Tensor) -> None:
+    """Set x to the sum of those of all processes.
+
+    A CPU that waits asleep is often woken at the next tick of its clock only, up to 4 ms late, and
+    a step sends many messages. So it waits awake at first, and lets others run meanwhile.
+    """
+    message = distributed.all_reduce(x, async_op=True)
+    until = time.perf_counter() + SECONDS_AWAKE * (x.device.type == "cpu")
+    while not message.is_completed() and time.perf_counter() < until:
+        _let_others_run()
+    message.wait()
+
+
+def _let_others_run() -> None:
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)
+
+
 # -------------------------------------------------------------------- with gradients
 
 
@@ -105,7 +130,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
         total = x.detach().clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(total)
+        _add_up(total)
         return total
 
     @staticmethod
@@ -122,7 +147,7 @@ def gathered(x: Tensor) -> Tensor:
         return x
     sizes = torch.zeros(world_size(), dtype=torch.int64, device=x.device)
     sizes[rank()] = len(x)
-    distributed.all_reduce(sizes)
+    _add_up(sizes)
     return _placed(x, int(sizes[: rank()].sum()), int(sizes.sum()))
 
 
@@ -136,7 +161,7 @@ def _placed(x: Tensor, start: int, total: int) -> Tensor:
     index = torch.arange(start, start + len(x), device=x.device)
     padded = x.new_zeros(total, *x.shape[1:]).index_copy(0, index, x)
     if not x.is_floating_point():
-        distributed.all_reduce(padded)
+        _add_up(padded)
         return padded
     return _Sum.apply(padded)
 
@@ -163,7 +188,7 @@ def any_of(own: bool) -> bool:
     if world_size() == 1:
         return own
     flag = torch.tensor(float(own))
-    distributed.all_reduce(flag)
+    _add_up(flag)
     return bool(flag)
 
 
@@ -199,7 +224,7 @@ def agreed(*losses: Tensor) -> list[float]:
     """Losses as numbers, means over all processes, so that all of them decide alike."""
     values, n = torch.stack([loss.detach() for loss in losses]), world_size()
     if n > 1:
-        distributed.all_reduce(values)
+        _add_up(values)
     return (values / n).tolist()
 
 
@@ -208,7 +233,7 @@ def average(tensors: list[Tensor]) -> None:
     """Set tensors of floats to their means over all processes."""
     n = world_size()
     for x in tensors if n > 1 else ():
-        distributed.all_reduce(x)
+        _add_up(x)
         x.div_(n)
 
 
@@ -224,6 +249,6 @@ def average_gradients(
         torch.zeros_like(p) if g is None else g for p, g in zip(parameters, gradients, strict=True)
     ]
     flat = torch.cat([g.flatten() for g in dense])
-    distributed.all_reduce(flat)
+    _add_up(flat)
     parts = (flat / n).split([g.numel() for g in dense])
     return tuple(part.view_as(g) for part, g in zip(parts, dense, strict=True))
