@@ -87,7 +87,7 @@ def planted(gan, X, X_test, seed, path):
     made = generate(gan, z)
     projector = GANProjector(
         FrozenEstimator(gan), method="optimization", n_starts=5, n_steps=1000, feature_weight=0,
-        tol=1e-4, random_state=seed, verbose=1,
+        tol=0, random_state=seed, verbose=1,
     ).fit(X)  # fmt: skip
     started = time.process_time()
     found = projector.transform(made)
