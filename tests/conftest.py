@@ -8,9 +8,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Networks that tests make themselves have the same weights, whatever has run before."""
+    torch.manual_seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")
