@@ -56,8 +56,8 @@ PHOTOGRAPHS = {
     ],
 }  # fmt: skip
 
-# The code that published figures were reproduced with (tf-dann) takes the mean of the domain loss over
-# both domains, where the paper has the sum. With the sum, and 30 epochs, training collapsed.
+# tf-dann, whose figures are near the published ones, takes the mean of the domain loss over both
+# domains, where the paper has the sum. With the sum, and 30 epochs, training collapsed.
 PAPER = {
     "trunk": "ganin28", "classifier_hidden": (100, 100), "domain_hidden": (100,),
     "domain_weight": 0.5,
