@@ -115,7 +115,7 @@ class BaseGAN(
         """Roles whose batch-norm statistics stay as training leaves them."""
         return ()
 
-    def _measure(self, nets: Any, draw: Callable[[int], Tensor], batches: Iterator[Any]) -> None:
+    def _measure(self, nets: Any, draw: Any, batches: Iterator[Any], *, going_on: bool) -> None:
         """Set what else is needed of the finished networks: by draws, and all training samples."""
 
     def _as_trained(self, nets: dict[str, Any], rng: torch.Generator) -> SimpleNamespace:

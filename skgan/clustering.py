@@ -1,6 +1,6 @@
 """What makes an estimator whose networks sort samples into categories a scikit-learn clusterer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,8 +30,8 @@ class ClusteringMixin(ClusterMixin, Checked):
     labels_ : ndarray of shape (n,), int64
         The cluster of every sample in `fit` or the last `partial_fit`, from 0.
     outputs_ : ndarray of shape (at most n_clusters,), int64
-        For every cluster, the index of its category. Categories that got none of these samples are
-        no clusters.
+        For every cluster, the index of its category. Categories that got no sample are no clusters.
+        `partial_fit` adds those that are new after the others, which keep their numbers.
     """
 
     n_clusters: int = parameter(default=10, shapes=True)
@@ -41,7 +41,6 @@ class ClusteringMixin(ClusterMixin, Checked):
 
     # Of BaseGAN, with which this is combined.
     _apply: ClassVar[Any]
-    _keeping_earlier_fit: ClassVar[Callable[..., Any]]
 
     def _check(self) -> None:
         check_size("n_clusters", self.n_clusters)
@@ -51,58 +50,16 @@ class ClusteringMixin(ClusterMixin, Checked):
         """One score per category (n, n_clusters)."""
         raise NotImplementedError
 
-    def fit(self, X, y=None):
-        """Train the networks on X, and number the clusters.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, columns), (n, h, w), (n, c, h, w) or (n, h, w, c)
-            Images, or rows of a table. Numbers of any type; a memmap is read batch by batch.
-        y : ignored
-            With -1 beside at least two other classes, a warning says how to use partly labelled
-            data.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            Before any training, for parameters or data that cannot work.
-        FloatingPointError
-            If a loss or weight stops being finite. An earlier fit is kept.
-        """
-        with self._keeping_earlier_fit():
-            super().fit(X, y)
-            return self._numbered(X)
-
-    def partial_fit(self, X, y=None):
-        """Train for one pass over these samples, and number the clusters that they are in.
-
-        As in other estimators, training continues from earlier calls, with their scaling.
-
-        Parameters
-        ----------
-        X : array-like, as in `fit`
-        y : ignored
-
-        Returns
-        -------
-        self
-        """
-        with self._keeping_earlier_fit():
-            super().partial_fit(X, y)
-            return self._numbered(X)
-
-    def _score_all(self, X: Any) -> np.ndarray:
-        return self._apply(lambda nets: lambda x: self._scores(nets, x), X)
-
-    def _numbered(self, X: Any) -> Any:
-        """Set the clusters to the categories whose score is largest for some sample of X."""
-        found = np.unique(self._score_all(X).argmax(1), return_inverse=True)
-        self.outputs_, self.labels_ = (indices.astype(np.int64) for indices in found)
-        return self
+    def _measure(self, nets: Any, draw: Any, batches: Iterator[Any], *, going_on: bool) -> None:
+        """Number the categories whose score is largest for some sample, after those before."""
+        scores = [self._scores(nets, batch.x).float().numpy(force=True) for batch in batches]
+        best = np.concatenate([s.argmax(1) for s in scores])
+        earlier = getattr(self, "outputs_", ()) if going_on else ()
+        earlier = np.array(earlier, np.int64)
+        self.outputs_ = np.concatenate([earlier, np.setdiff1d(best, earlier)])
+        place = np.empty(self.n_clusters, np.int64)
+        place[self.outputs_] = np.arange(len(self.outputs_))
+        self.labels_ = place[best]
 
     @completed_by(X_AS_IN_FIT)
     def predict(self, X):
@@ -112,5 +69,5 @@ class ClusteringMixin(ClusterMixin, Checked):
         -------
         ndarray of shape (n,), int64
         """
-        scores = self._score_all(X)  # raises if nothing is fitted
+        scores = self._apply(lambda nets: lambda x: self._scores(nets, x), X)
         return scores[:, self.outputs_].argmax(1)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from . import export
 from .data.arrays import ArraySource
 from .engine import runtime
+from .engine.loop import transform_batches
 from .nn.extractors import Extractor, ScaledExtractor, with_taps
 from .nn.trunk import joined, with_trunk
-from .settings import check_use, resolve_transform_batch_size, use_after_fit
+from .settings import check_use, use_after_fit
 from .utils.devices import cpu_by_default, on_cpu_by_default
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.domains import domain_of_samples, samples_from
@@ -139,8 +140,7 @@ class FeatureExtraction(TransformerMixin):
         module = pick(nets)
         source = ArraySource(self._validate(X, reset=False), self._format)
         most = getattr(module, "most_samples", Extractor.most_samples)
-        size = resolve_transform_batch_size(self.transform_batch_size, self.input_shape_, most)
-        rows = [slice(i, i + size) for i in range(0, len(source), size)]
+        rows = transform_batches(self, len(source), most)
         device = self._device()
         arithmetic = runtime.arithmetic(self._precision_here(device), device, vars(nets).values())
         of = domain_of_samples()

@@ -103,15 +103,6 @@ def resolve_epochs(n_epochs: int | str, steps_an_epoch: int, n_samples: int) -> 
     return n_epochs
 
 
-def resolve_transform_batch_size(
-    size: int | str, input_shape: tuple[int, ...], most: int = 2**18
-) -> int:
-    """ "auto": as many samples as hold the pixels of 256 images of 32x32, but no more than most."""
-    if isinstance(size, str):
-        return max(1, min(2**18 // math.prod(input_shape[-2:]), most))
-    return size
-
-
 def is_left_out(estimator: Any, X: Any) -> bool:
     """Whether a later `partial_fit` is given a single sample, on which nothing can be trained."""
     if not hasattr(X, "__len__") or len(X) != 1:

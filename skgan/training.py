@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .data.arrays import ArraySource, Subset
 from .data.flat import warn_of_flat_images
-from .engine import batchnorm, checkpoint, reporting, runtime
+from .engine import batchnorm, checkpoint, loop, reporting, runtime
 from .engine.checkpoint import Checkpoints
 from .engine.loop import Plan, indices, interrupts, minibatches, several, split_rows, train
 from .engine.players import Players
@@ -275,9 +275,9 @@ class Training:
         with self.arithmetic, self.players.looking_on(), self._noise_of_layers():
             return self.estimator._diagnose(SimpleNamespace(**joined(self.players.nets)), batches)
 
-    def _batches(self, source: ArraySource | Subset) -> Iterator[SimpleNamespace]:
+    def _batches(self, source: ArraySource | Subset, rows: Any = ()) -> Iterator[SimpleNamespace]:
         """All samples in their order, as batches with `x`, `y` and `domain`."""
-        rows = split_rows(np.arange(len(source)), self._batch_size())
+        rows = rows or split_rows(np.arange(len(source)), self._batch_size())
         for r, x in zip(rows, source.batches(rows), strict=True):
             yield SimpleNamespace(
                 x=x.to(self.device), y=indices(source.labels, r, self.device),
@@ -332,7 +332,8 @@ class Training:
         with self._noise_of_layers(), torch.no_grad(), self.arithmetic:
             whole = SimpleNamespace(**joined(nets))
             draw = lambda n: e._draw(n, rng).to(self.device)  # noqa: E731
-            e._measure(whole, draw, self._batches(self.source))
+            batches = self._batches(self.source, loop.transform_batches(e, len(self.source)))
+            e._measure(whole, draw, batches, going_on=bool(earlier))
 
     def _measure_batchnorm(self, nets: dict[str, nn.Module], earlier: list[nn.Module]) -> None:
         """Batch-norm statistics from one pass over the samples, and draws from the prior.

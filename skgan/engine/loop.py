@@ -122,6 +122,17 @@ def split_rows(rows: Any, batch_size: int) -> list[Any]:
     return np.array_split(rows, n_batches(len(rows), batch_size))
 
 
+def transform_batches(estimator: Any, n: int, most: int = 2**18) -> list[slice]:
+    """The batches of n samples that `transform` takes, of `most` samples at most.
+
+    "auto": as many samples as hold the pixels of 256 images of 32x32.
+    """
+    size = estimator.transform_batch_size
+    if isinstance(size, str):
+        size = max(1, min(2**18 // math.prod(estimator.input_shape_[-2:]), most))
+    return [slice(i, i + size) for i in range(0, n, size)]
+
+
 def train(
     step: Callable[..., None], nets: Any, players: Players, source: Source,
     draw: Callable[[int], Tensor], plan: Plan, history: list[dict[str, float]],

@@ -180,7 +180,7 @@ class DCGANDiscriminatorFeatures(
         nets.discriminator(x)
         nets.generator(z)
 
-    def _measure(self, nets, draw, batches):
+    def _measure(self, nets, draw, batches, *, going_on):
         self.__dict__.pop("_moments", None)  # of an earlier fit
         if self.output == "fisher":
             # Paper: spectral norm is a part of D in the released code, which takes gradients by

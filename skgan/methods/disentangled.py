@@ -301,7 +301,7 @@ class DisentangledEncoder(
         if len(self.domains_) > 1:
             nets.domain_classifier(c)
 
-    def _measure(self, nets, draw, batches):
+    def _measure(self, nets, draw, batches, *, going_on):
         if self.domain_code == "embedding":
             self.domain_codes_ = nets.domain_embedding.table.weight.numpy(force=True)
             return

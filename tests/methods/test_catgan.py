@@ -14,6 +14,7 @@ from torch import nn
 
 import skgan
 from skgan import CatGANClassifier, CatGANFeatures, MLPSpec
+from skgan.callbacks import BestCheckpoint, EarlyStopping
 from skgan.losses import (
     catgan_discriminator,
     catgan_generator,
@@ -120,7 +121,7 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, cls):
     theirs = est.generator_, est.trunk_, est._discriminator_branch_
     for mine, other in zip((G, T, H), theirs, strict=True):
         for p, q in zip(mine.parameters(), other.parameters(), strict=True):
-            torch.testing.assert_close(p, q, rtol=0, atol=5e-6)
+            torch.testing.assert_close(p, q, rtol=0, atol=5e-5)  # steps are of 1e-3
 
 
 # ------------------------------------------------------------------ the claims
@@ -195,6 +196,40 @@ def test_a_failed_fit_leaves_the_clusters_alone_and_partial_fit_numbers_its_own(
     assert est.labels_.shape == (50,) and np.array_equal(est.predict(X[:50]), est.labels_)
     with pytest.raises(ValueError, match="n_clusters=4, but this estimator was fitted with"):
         est.set_params(n_clusters=4).predict(X)
+
+
+def test_partial_fit_keeps_the_numbers_of_clusters_that_it_does_not_meet(digits):
+    X = digits[0]
+    est = fitted(X, n_clusters=30)
+    before = est.outputs_.copy()
+    est.partial_fit(X[:3])
+    assert np.array_equal(est.outputs_[: len(before)], before) and len(est.labels_) == 3
+    assert len(set(est.outputs_)) == len(est.outputs_)
+    assert np.array_equal(est.predict(X[:3]), est.labels_)
+    now = est.outputs_.copy()
+    with pytest.warns(UserWarning, match="left out"):
+        est.partial_fit(X[:1])
+    assert np.array_equal(est.outputs_, now) and len(est.labels_) == 3
+
+
+def test_callbacks_and_what_they_keep_see_the_clusters_of_their_epoch(digits, tmp_path):
+    X, y = digits
+    seen = []
+
+    def scorer(est, X, y):
+        assert np.array_equal(est.predict(X), est.labels_)  # of this fit, not of an earlier one
+        seen.append(len(est.outputs_))
+        return adjusted_rand_score(y, est.labels_)
+
+    est = CatGANFeatures(n_clusters=30, image_shape=(8, 8), n_epochs=2, random_state=0)
+    best = BestCheckpoint(tmp_path / "best", monitor="trunk_loss")
+    est.set_callbacks(EarlyStopping(scorer=scorer, validation_data=(X, y), patience=5), best)
+    for n_clusters in (30, 5):
+        est.set_params(n_clusters=n_clusters).fit(X)
+        assert seen and max(seen) <= n_clusters
+        kept = skgan.load(best.path)
+        assert set(kept.predict(X)) == set(range(len(kept.outputs_)))
+        seen.clear()
 
 
 def test_files_and_pickles_keep_the_clusters(digits, tmp_path):
