@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from ..base import BaseGAN, WholeNetwork
-from ..domains import DomainClassificationMixin
+from ..domains import OF_USE, DomainClassificationMixin
 from ..losses import conditional_entropy, cross_entropy, labelled_cross_entropy
 from ..nn import Head, build_heads
 from ..nn.norms import NORMS
@@ -279,11 +279,13 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         return nets.classifier(x)
 
     @completed_by(A_SCORE_EACH)
-    def score_samples(self, X):
+    @completed_by(OF_USE)
+    def score_samples(self, X, sample_domain=None):
         """The log of the largest class probability: low where the classifier is unsure."""
-        return self._apply(
-            lambda nets: lambda x: self._scores(nets, x).float().log_softmax(1).amax(1), X
-        )
+        with self._used_on(X, sample_domain):
+            return self._apply(
+                lambda nets: lambda x: self._scores(nets, x).float().log_softmax(1).amax(1), X
+            )
 
 
 def _mean(values, chosen):

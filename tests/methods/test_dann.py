@@ -402,6 +402,9 @@ def test_with_batch_norm_by_domain_use_takes_domains(per_domain, tmp_path):
         whole = use(X, domain)
         assert np.array_equal(whole[:60], use(X[:60], domain[:60]))
         assert not np.array_equal(whole, use(X))
+    sure = np.log(est.predict_proba(X, domain).max(1))
+    np.testing.assert_allclose(est.score_samples(X, domain), sure, atol=1e-5)
+    np.testing.assert_allclose(est.score_samples(X)[domain < 0], sure[domain < 0], atol=1e-5)
     est.save(tmp_path / "dann")
     for other in (skgan.load(tmp_path / "dann"), pickle.loads(pickle.dumps(est))):
         assert np.array_equal(other.transform(X, domain), Z)
