@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .classification import ClassificationMixin
@@ -19,7 +19,14 @@ from .utils.checks import check_choice
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.domains import check_domains, domain_of_samples, read_domains, samples_from
 from .utils.kinds import array
-from .utils.labels import UNLABELLED, classes_among, has_label, has_label_given, read_labels
+from .utils.labels import (
+    UNLABELLED,
+    classes_among,
+    has_label,
+    has_label_given,
+    labels_at,
+    read_labels,
+)
 from .utils.linear import ridge_error
 
 OF_USE = f"""{X_AS_IN_FIT}
@@ -191,14 +198,7 @@ class DomainClassificationMixin(DomainsMixin, ClassificationMixin):
                 f"sample_domain has {sorted({*domains.tolist()})}, which are all targets: give the "
                 "samples whose labels are to be learnt a source domain, a number above 0."
             )
-        if isinstance(y, torch.Tensor):
-            y = y.numpy(force=True)
-        elif not isinstance(y, (list, tuple)) and not hasattr(y, "iloc"):
-            y = np.asarray(y)
-        labels = _safe_indexing(y, rows)
-        # Otherwise the longest string of all y would show in the type.
-        strings = isinstance(labels, np.ndarray) and labels.dtype.kind == "U"
-        return rows, np.array(labels.tolist()) if strings else labels
+        return rows, labels_at(y, rows)
 
     def _pair(self, X, y, *, going_on):
         if y is None:

@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
@@ -37,6 +37,19 @@ def read_labels(name: str, y: Any, *, warn: bool = False) -> np.ndarray:
         assert_all_finite(y, input_name=name)
     _check_types(name, y)
     return y
+
+
+def labels_at(y: Any, rows: np.ndarray) -> Any:
+    """The labels at these rows, of a type in which the other labels have no part."""
+    if isinstance(y, Tensor):
+        y = y.numpy(force=True)
+    elif not isinstance(y, (list, tuple)) and not hasattr(y, "iloc"):
+        y = np.asarray(y)
+    labels = _safe_indexing(y, rows)
+    kind = labels.dtype.kind if hasattr(labels, "dtype") else "list"
+    # The longest string of all y would show in the type; or numbers would stay objects beside None.
+    numbers = kind == "O" and not any(isinstance(label, str) for label in labels)
+    return np.array(labels.tolist()) if kind == "U" or numbers else labels
 
 
 def has_label(y: np.ndarray) -> np.ndarray:

@@ -258,6 +258,27 @@ def test_labels_of_targets_change_nothing(words, tmp_path):
             }
 
 
+def test_labels_of_targets_may_be_any_object():
+    X, y, domain = moons(60)
+    source = domain > 0
+    pandas = pytest.importorskip("pandas")
+    odd = np.where(source, y, None)
+    odd[-1] = "zz"
+    anything = [np.where(source, y, None), y.astype(object), odd]
+    anything += [pandas.Series(labels) for labels in anything]
+    anything += [odd.tolist(), pandas.Series(odd).astype("category")]
+    plain = small().fit(X, y, sample_domain=domain)
+    for labels in anything:
+        est = small().fit(X, labels, sample_domain=domain)
+        assert same(est, plain) and est.classes_.dtype == plain.classes_.dtype
+    words = np.array(["a", "b"])[y].astype(object)
+    words[~source] = 3
+    assert small().fit(X, words, sample_domain=domain).classes_.tolist() == ["a", "b"]
+    assert small().fit(X, words, domain).classes_.dtype == object
+    with pytest.raises(ValueError, match="None among labels that are not strings"):
+        small().fit(X, np.where(np.arange(120) % 2, y, None), sample_domain=domain)
+
+
 def test_without_domains_unlabelled_samples_are_the_target():
     X, y, domain = moons(60)
     three = np.where(np.arange(120) % 5 == 0, 2, y)
