@@ -327,7 +327,18 @@ def test_sources_may_be_unlabelled_and_of_several_domains(monkeypatch):
         (np.ones(120, int), "sample_domain is 1 throughout"),
         (np.repeat([1, 0], 60), "sample_domain has 0 for 60 samples"),
         (np.repeat([-1, -2], 60), r"\[-2, -1\], which are all targets.*above 0"),
-        (np.repeat([1.5, -1], 60), "sample_domain holds"),
+        (np.repeat([1.5, -1], 60), "sample_domain holds 1.5: give whole numbers, above 0"),
+        (np.repeat([1, np.nan], 60), "sample_domain holds nan"),
+        (np.repeat([1, -np.inf], 60), "sample_domain holds -inf"),
+        (np.repeat([1, 1e300], 60), r"sample_domain holds 1e\+300"),
+        (np.repeat([1, 2**63], 60).astype(np.uint64), "sample_domain holds 9223372036854775808"),
+        (np.array([1] * 119 + [10**30], object), "sample_domain holds 10{30}:"),
+        (np.array([1] * 119 + [None], object), "sample_domain holds None"),
+        (np.array([1] * 119 + ["a"], object), "sample_domain holds 'a'"),
+        (np.repeat(["1", "-1"], 60), "sample_domain holds '1'"),
+        (np.repeat([True, False], 60), "sample_domain holds True"),
+        (np.ones((120, 2)), r"sample_domain has the shape \(120, 2\): give one domain for each"),
+        (1, r"sample_domain has the shape \(\): give one domain for each sample"),
         (np.array([-1] + [1] * 119), "for 1 sample only"),
         (np.repeat([1, -1], 30), "inconsistent numbers of samples"),
     ],
@@ -335,8 +346,20 @@ def test_sources_may_be_unlabelled_and_of_several_domains(monkeypatch):
 def test_domains_that_cannot_be(monkeypatch, domain, message):
     monkeypatch.setattr("skgan.training.train", None)
     X, y, _ = moons(60)
-    with pytest.raises(ValueError, match=message):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=message):
+        warnings.simplefilter("error")
         small().fit(X, y, sample_domain=domain)
+
+
+def test_domains_may_be_whole_numbers_of_any_type():
+    X, y, domain = moons(60)
+    plain = small().fit(X, y, sample_domain=domain)
+    mixed = np.array([float(k) if i % 2 else k for i, k in enumerate(domain.tolist())], object)
+    for given in (domain.astype(object), mixed, domain.astype(float), domain[:, None],
+                  domain.astype(np.int8), domain.tolist()):  # fmt: skip
+        est = small().fit(X, y, sample_domain=given)
+        assert same(est, plain) and est.domains_.dtype == plain.domains_.dtype
+        assert np.array_equal(est.transform(X, given), plain.transform(X, domain))
 
 
 @pytest.mark.parametrize(
