@@ -5,7 +5,6 @@ sources and predict those of targets.
 """
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .classification import ClassificationMixin
+from .utils.callers import warn_caller
 from .utils.checks import check_choice
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.domains import check_domains, domain_of_samples, read_domains, samples_from
@@ -180,12 +180,15 @@ class DomainClassificationMixin(DomainsMixin, ClassificationMixin):
         classes = self._known_classes
         known = has_label(y) if classes is None else has_label_given(y, classes)
         if known.all():
-            warnings.warn(
+            warn_caller(
                 "y has labels for all samples, and there is no sample_domain: without a target, "
                 "training goes without the adversary. Pass sample_domain, or mark the samples of "
-                "the target by y=-1.",
-                UserWarning,
-                stacklevel=2,
+                "the target by y=-1."
+            )
+        if min(known.sum(), (~known).sum()) == 1:
+            raise ValueError(
+                f"y has {known.sum()} sample(s) with a label, which are the source, and "
+                f"{(~known).sum()} without, which are the target: each domain needs at least 2."
             )
         return np.where(known, 1, -1)
 

@@ -23,7 +23,6 @@ says of the domain of x' is of use, and what it says of the content of x' is not
 | x, k, E(x) | `batch.x`, `batch.domain`, `c` |
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from ..nn import DomainCodes, build_network
 from ..nn.init import build_seeded
 from ..parameters import CodeParameters, GeneratorParameters
 from ..reconstruction import ReconstructionMixin
+from ..utils.callers import warn_caller
 from ..utils.checks import check_choice, check_number, check_size
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.domains import domain_of_samples, of_another
@@ -189,12 +189,10 @@ class DisentangledEncoder(
         return super()._has_schedule() or any(getattr(self, name) for name in SHARES)
 
     def _domains_without(self, X, y):
-        warnings.warn(
+        warn_caller(
             "sample_domain is not given: DisentangledEncoder trains on all samples as of one "
             "domain, without an adversary. Pass fit(X, sample_domain=...), a whole number other "
-            "than 0 for each sample.",
-            UserWarning,
-            stacklevel=11,
+            "than 0 for each sample."
         )
         return np.ones(len(X), np.int64)
 

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import skgan
-from skgan import DCGANSpec, DomainAdversarialFeatures, MLPSpec
+from skgan import DCGANSpec, DisentangledEncoder, DomainAdversarialFeatures, MLPSpec
 from skgan.evaluation import ReverseValidation, proxy_a_distance
 from skgan.losses import conditional_entropy
 from skgan.penalties import virtual_adversarial
@@ -279,13 +279,25 @@ def test_labels_of_targets_may_be_any_object():
         small().fit(X, np.where(np.arange(120) % 2, y, None), sample_domain=domain)
 
 
-def test_without_domains_unlabelled_samples_are_the_target():
+def test_without_domains_unlabelled_samples_are_the_target(monkeypatch):
     X, y, domain = moons(60)
     three = np.where(np.arange(120) % 5 == 0, 2, y)
     hidden = np.where(domain > 0, three, -1)
     est, other = small().fit(X, hidden), small().fit(X, three, sample_domain=domain)
     assert est.domains_.tolist() == [1, -1] and est.classes_.tolist() == [0, 1, 2]
     assert same(est, other)
+    monkeypatch.setattr("skgan.training.train", None)
+    lonely = np.where(np.arange(120) == 7, -1, y)
+    with pytest.raises(ValueError, match="119 sample.s. with a label.* and 1 without.*at least 2"):
+        small().fit(X, lonely)
+    with pytest.raises(ValueError, match="y has 1 sample.s. with a label"):
+        small().partial_fit(X, np.where(np.arange(120) == 7, 1, -1), classes=[0, 1])
+
+
+def test_without_domains_words_may_be_unlabelled_too():
+    X, y, domain = moons(60)
+    three = np.where(np.arange(120) % 5 == 0, 2, y)
+    est = small().fit(X, np.where(domain > 0, three, -1))
     words = np.where(domain > 0, np.array(["a", "b", "c"])[three], None)
     assert same(small().fit(X, words), est)
 
@@ -300,6 +312,32 @@ def test_without_any_target_it_warns_and_trains_a_classifier(tmp_path):
     assert not {"domain_loss", "proxy_a_distance", "target_entropy"} & est.history_[-1].keys()
     est.save(tmp_path / "dann")
     assert np.array_equal(skgan.load(tmp_path / "dann").predict(X), est.predict(X))
+
+
+WAYS = {
+    "fit": lambda est, X, y: est.fit(X, y),
+    "fit_transform": lambda est, X, y: est.fit_transform(X, y),
+    "partial_fit": lambda est, X, y: est.partial_fit(X, y),
+    "by the parameter's name": lambda est, X, y: est.fit(X=X, y=y),
+    "pipeline": lambda est, X, y: Pipeline([("scale", StandardScaler()), ("e", est)]).fit(X, y),
+    "frame": lambda est, X, y: est.set_output(transform="pandas").fit_transform(X, y),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("cls", [DomainAdversarialFeatures, DisentangledEncoder])
+def test_warnings_of_a_single_domain_point_at_the_users_line(cls, way, routing):
+    X, y, _ = moons(60)
+    est = cls(n_epochs=1, device="cpu")
+    with (
+        sklearn.config_context(enable_metadata_routing=routing),
+        pytest.warns(UserWarning, match="sample_domain") as caught,
+    ):
+        WAYS[way](est, X, y)
+    (found,) = [w for w in caught if "sample_domain" in str(w.message)]
+    assert found.filename == __file__
+    assert found.lineno == WAYS[way].__code__.co_firstlineno
 
 
 def test_sources_may_be_unlabelled_and_of_several_domains(monkeypatch):
