@@ -77,8 +77,8 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         "instance" takes from each channel of each image its mean over the pixels, and divides by
         its standard deviation over the pixels (1e-5 is added to the variance).
     dropout : float
-        Probability, in [0, 1), with which an output of the trunk's layers, and of the heads' hidden
-        layers, is set to 0 in training.
+        Probability, in [0, 1), with which an output of the trunk's layers, and of the classifier's
+        hidden layers, is set to 0 in training. The domain head has none, which would weaken it.
     entropy_weight : float
         Weight of the entropy of targets' class probabilities in the loss of trunk and classifier
         (VADA).
@@ -192,13 +192,15 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
             )
         k = len(self.domains_)
         batch_norm, per_domain = self.norm == "batch", k if self.norm_per_domain else None
-        hidden: Any = {"relu": True, "batch_norm": batch_norm, "dropout": self.dropout}
-        # The domain head has no batch norm by domain, from which it would know the domain.
+        hidden: Any = {"relu": True, "batch_norm": batch_norm}
+        # The domain head has no batch norm by domain, from which it would know the domain, and no
+        # dropout, with which it would be a weaker adversary.
         heads = {
             "classifier": Head(
-                "code", len(self.classes_), self.classifier_hidden, n_domains=per_domain, **hidden
+                "code", len(self.classes_), self.classifier_hidden, n_domains=per_domain,
+                dropout=self.dropout, **hidden,
             )
-        }
+        }  # fmt: skip
         if k > 1:
             heads["domain"] = Head("code", k, self.domain_hidden, **hidden)
         more = {

@@ -19,6 +19,7 @@ import skgan
 from skgan import DCGANSpec, DisentangledEncoder, DomainAdversarialFeatures, MLPSpec
 from skgan.evaluation import ReverseValidation, proxy_a_distance
 from skgan.losses import conditional_entropy
+from skgan.nn.noise import Dropout
 from skgan.penalties import virtual_adversarial
 from skgan.training import Training
 from skgan.utils.domains import samples_from
@@ -531,6 +532,11 @@ def test_instance_norm_dropout_and_the_papers_network(bytes_28):
     np.testing.assert_allclose(est.transform(X), est.transform(changed), atol=1e-2)
     layers = [m for m in est._classifier_branch_.modules() if isinstance(m, nn.Linear)]
     assert [m.out_features for m in layers] == [100, 100, 4]
+    dropped = [
+        len([m for m in net.modules() if isinstance(m, Dropout)])
+        for net in (est.trunk_, est._classifier_branch_, est._domain_branch_)
+    ]
+    assert dropped[0] and dropped[1:] == [2, 0]  # the adversary has none
     assert len([m for m in est._domain_branch_.modules() if isinstance(m, nn.Linear)]) == 2
     a, b = (small(trunk=DCGANSpec(4), dropout=0.5).fit(X, y, domain) for _ in range(2))
     assert same(a, b)
