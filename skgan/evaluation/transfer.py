@@ -119,7 +119,8 @@ class ReverseValidation:
 
     Splitters that stratify, the default for classifiers, read y: write -1 there for targets even
     where `sample_domain` is given, or use a splitter that does not, such as
-    ``KFold(5, shuffle=True)``.
+    ``KFold(2, shuffle=True)``. With labels that are strings use the latter: splitters that
+    stratify fail for an array of strings with the number -1 or None among them.
 
     The paper's reverse classifier learns from the targets of the training part, and starts from the
     weights of the first one. A scorer is given the part that is held out, so here it learns from

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,7 +84,9 @@ def watched(monkeypatch):
     seen, step = [], DomainAdversarialFeatures._step
 
     def noting(self, nets, batch, update):
-        seen.append((batch.x.clone(), batch.y.clone(), batch.domain.clone(), batch.progress))
+        drawn, draw = [], batch.uniform
+        object.__setattr__(batch, "uniform", lambda *s: drawn.append(draw(*s)) or drawn[-1])
+        seen.append((batch.x.clone(), batch.y.clone(), batch.domain.clone(), batch.progress, drawn))
         step(self, nets, batch, update)
 
     monkeypatch.setattr(DomainAdversarialFeatures, "_step", noting)
@@ -92,10 +95,12 @@ def watched(monkeypatch):
 
 @pytest.mark.parametrize("n_domain_steps", [0, 1, 2])  # 0: simultaneous
 @pytest.mark.parametrize("domains", [(1, -1), (1, 2, -1)])
-def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, domains):
+@pytest.mark.parametrize("adversary", ["neg_ce", "flip", "uniform"])
+def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, domains, adversary):
     X, y, _ = moons(60)
     domain = np.array(domains)[np.arange(120) % len(domains)]
     settings = {"domain_weight": 3.0, "lr": 0.05, "n_epochs": 1, "classifier_hidden": (5,)}
+    settings["adversary"] = adversary
     if n_domain_steps:
         settings |= {"play": "alternating", "n_domain_steps": n_domain_steps}
     settings["batch_size"] = 12 * len(domains) if len(domains) == 2 else 8 * 3
@@ -105,16 +110,26 @@ def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, do
     est = small(**settings).fit(X, y, sample_domain=domain)
     assert len(seen) == est.n_steps_ == 5
     opt = {n: torch.optim.SGD(n.parameters(), 0.05, momentum=0.9) for n in (T, c, d)}
-    for step, (x, labels, domain, p) in enumerate(seen):
+    for step, (x, labels, domain, p, drawn) in enumerate(seen):
         assert p == pytest.approx(step / 5)
         for o in opt.values():
             o.param_groups[0]["lr"] = 0.05 / (1 + 10 * step / 5) ** 0.75
         lam = 3.0 * (2 / (1 + np.exp(-10 * step / 5)) - 1)
 
-        def tell(f, domain=domain):
-            """The sum over domains of the mean loss."""
+        def tell(f, domain=domain, of=domain):
+            """The sum over domains of the mean loss, for the domains that f is taken to be of."""
             each = nn.functional.cross_entropy(d(f), domain, reduction="none")
-            return sum(each[domain == k].mean() for k in range(len(domains)))
+            return sum(each[of == k].mean() for k in range(len(domains)))
+
+        def hide(f, of=domain, drawn=drawn):
+            """What the trunk minimises instead of -L_d."""
+            if adversary == "uniform":
+                each = -nn.functional.log_softmax(d(f), 1).mean(1)
+                return sum(each[of == k].mean() for k in range(len(domains)))
+            if len(domains) == 2:  # inverted labels
+                return tell(f, 1 - of, of)
+            others = torch.tensor([[1, 2], [2, 0], [0, 1]])
+            return tell(f, others[of, (drawn[0] >= 0.5).long()], of)
 
         for _ in range(n_domain_steps):
             opt[d].zero_grad()
@@ -125,12 +140,36 @@ def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, do
         f, known = T(x), labels >= 0
         assert torch.equal(known, domain < len(domains) - 1)
         loss = nn.functional.cross_entropy(c(f)[known], labels[known])
-        (loss + tell(Reversal.apply(f, lam))).backward()
+        if adversary == "neg_ce":
+            (loss + tell(Reversal.apply(f, lam))).backward()
+        else:
+            (loss + lam * hide(f)).backward()
+            opt[d].zero_grad()
+            tell(f.detach()).backward()
         for net in (T, c) if n_domain_steps else (T, c, d):
             opt[net].step()
     for mine, place in zip((T, c, d), PLACES, strict=True):
         for p, q in zip(mine.parameters(), getattr(est, place).parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
+
+
+def test_inverted_labels_move_a_trunk_that_a_sure_head_does_not():
+    """Logits of +-8 for the true domain: what each loss says of them."""
+    k = torch.tensor([0, 1, 0, 1])
+    named = torch.where(k[:, None] == torch.tensor([0, 1]), 8.0, -8.0).requires_grad_()
+    batch = SimpleNamespace(domain=k, uniform=lambda n: torch.rand(n))
+    size = {}
+    for adversary in ("neg_ce", "flip", "uniform"):
+        est = small(adversary=adversary)
+        est.domains_ = np.array([1, -1])
+        (gradient,) = torch.autograd.grad(est._hiding_loss(named, batch), named)
+        size[adversary] = 4 / 2 * gradient.abs().max().item()  # of 4 samples, 2 domains
+        # Upwards for the domain that a sample is not of.
+        assert (gradient[torch.arange(4), 1 - k] < 0).all()
+    wrong = 1 / (1 + np.exp(16))  # the probability of the other domain
+    assert size["neg_ce"] == pytest.approx(wrong, rel=0.1) and wrong < 2e-7
+    assert size["flip"] == pytest.approx(1 - wrong)
+    assert size["uniform"] == pytest.approx(0.5 - wrong)
 
 
 def test_the_weight_rises_by_the_papers_schedule():
@@ -406,7 +445,8 @@ def test_domains_may_be_whole_numbers_of_any_type():
     [
         ("domain_weight", -1), ("entropy_weight", "x"), ("vat_weight", -0.5),
         ("vat_source_weight", None), ("vat_radius", 0), ("dropout", 1.0), ("n_domain_steps", 0),
-        ("schedule", "linear"), ("play", "both"), ("input_norm", "layer"), ("norm", "group"),
+        ("schedule", "linear"), ("play", "both"), ("adversary", "reverse"),
+        ("adversary", None), ("input_norm", "layer"), ("norm", "group"),
         ("norm_per_domain", 1), ("classifier_hidden", 100), ("domain_hidden", (0,)),
         ("trunk", "resnet"), ("domain_lr", 0), ("classifier_lr", -1),
     ],
@@ -614,6 +654,14 @@ def test_searches_without_routing():
     grid = {f"dann__{k}": v for k, v in GRID.items()}
     found = GridSearchCV(pipe, grid, n_jobs=1, **settings).fit(X, hidden)
     assert found.best_estimator_.predict(X).shape == (120,)
+    # Strings need a splitter that does not read y, as the documentation says.
+    words = np.where(domain > 0, np.array(["a", "b"])[y], None)
+    for unlabelled in (None, -1):
+        labels = np.where(domain > 0, words, unlabelled)
+        found = cross_val_score(small(), X, labels, **settings)
+        assert np.array_equal(found, cross_val_score(small(), X, hidden, **settings))
+        with pytest.raises(TypeError, match="not supported between"):
+            cross_val_score(small(), X, labels, **settings | {"cv": 2})
     with pytest.raises(ValueError, match="needs both.*enable_metadata_routing"):
         GridSearchCV(small(), GRID, **settings).fit(X, y, sample_domain=domain)
 
