@@ -5,21 +5,28 @@ sources and predict those of targets.
 """
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils import _safe_indexing, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .classification import ClassificationMixin
+from .utils.callers import warn_caller
 from .utils.checks import check_choice
 from .utils.docs import X_AS_IN_FIT, completed_by
 from .utils.domains import check_domains, domain_of_samples, read_domains, samples_from
 from .utils.kinds import array
-from .utils.labels import UNLABELLED, classes_among, has_label, has_label_given, read_labels
+from .utils.labels import (
+    UNLABELLED,
+    classes_among,
+    has_label,
+    has_label_given,
+    labels_at,
+    read_labels,
+)
 from .utils.linear import ridge_error
 
 OF_USE = f"""{X_AS_IN_FIT}
@@ -173,12 +180,15 @@ class DomainClassificationMixin(DomainsMixin, ClassificationMixin):
         classes = self._known_classes
         known = has_label(y) if classes is None else has_label_given(y, classes)
         if known.all():
-            warnings.warn(
+            warn_caller(
                 "y has labels for all samples, and there is no sample_domain: without a target, "
                 "training goes without the adversary. Pass sample_domain, or mark the samples of "
-                "the target by y=-1.",
-                UserWarning,
-                stacklevel=2,
+                "the target by y=-1."
+            )
+        if min(known.sum(), (~known).sum()) == 1:
+            raise ValueError(
+                f"y has {known.sum()} sample(s) with a label, which are the source, and "
+                f"{(~known).sum()} without, which are the target: each domain needs at least 2."
             )
         return np.where(known, 1, -1)
 
@@ -191,14 +201,7 @@ class DomainClassificationMixin(DomainsMixin, ClassificationMixin):
                 f"sample_domain has {sorted({*domains.tolist()})}, which are all targets: give the "
                 "samples whose labels are to be learnt a source domain, a number above 0."
             )
-        if isinstance(y, torch.Tensor):
-            y = y.numpy(force=True)
-        elif not isinstance(y, (list, tuple)) and not hasattr(y, "iloc"):
-            y = np.asarray(y)
-        labels = _safe_indexing(y, rows)
-        # Otherwise the longest string of all y would show in the type.
-        strings = isinstance(labels, np.ndarray) and labels.dtype.kind == "U"
-        return rows, np.array(labels.tolist()) if strings else labels
+        return rows, labels_at(y, rows)
 
     def _pair(self, X, y, *, going_on):
         if y is None:

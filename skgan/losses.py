@@ -197,6 +197,28 @@ def uniform_cross_entropy(scores: Tensor) -> Tensor:
     return -log_softmax(scores, 1).mean()
 
 
+HIDING_LOSSES = ("flip", "neg_ce", "uniform")
+
+
+def hiding_loss(kind: str, scores: Tensor, k: Tensor, uniform: Callable[[int], Tensor]) -> Tensor:
+    """The loss of a network that hides domains k (n,) from an adversary with scores (n, K).
+
+        "flip"     E -log p(k' | x), k' another domain, each as likely
+        "neg_ce"   E log p(k | x)
+        "uniform"  E -1/K sum_j log p(j | x)
+
+    p is the softmax of the scores. `uniform(n)` draws n numbers from [0, 1), for k'.
+    """
+    if kind == "neg_ce":
+        return -cross_entropy(scores, k)
+    if kind == "uniform":
+        return uniform_cross_entropy(scores)
+    n_others = scores.shape[1] - 1
+    # Rounding may come to n_others itself.
+    drawn = (uniform(len(scores)) * n_others).long().clamp(max=n_others - 1)
+    return cross_entropy(scores, (k + 1 + drawn) % (n_others + 1))
+
+
 @in_float32
 def k_plus_one(real: Tensor, fake: Tensor) -> Tensor:
     """-1/2 E log D(x) - 1/2 E log(1 - D(G(z))), D = Z / (Z + 1), Z = sum_k exp(l_k).

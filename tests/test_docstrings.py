@@ -22,7 +22,9 @@ OWN_TEXT = {"discriminator", "loss"}
 # One network only, which never sees a generated row; many generators in one.
 OWN_TEXT_OF = {"SupervisedFeatures": {"norm", "bn_stats"}, "MGANExtractor": {"generator", "norm"}}
 # Heads of one trunk, of which one sees all domains; two players, not three.
-OWN_TEXT_OF["DomainAdversarialFeatures"] = {"norm", "play", "dropout", "entropy_weight"}
+OWN_TEXT_OF["DomainAdversarialFeatures"] = {
+    "norm", "play", "dropout", "entropy_weight", "adversary",
+}  # fmt: skip
 # Of D, where others have an encoder.
 for _name in ("DCGANDiscriminatorFeatures", "InfoGANExtractor", "ContrastiveDiscriminatorFeatures"):
     OWN_TEXT_OF[_name] = {"output"}

@@ -20,7 +20,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import LinearSVC
@@ -29,7 +29,9 @@ from torch.utils.data import Dataset
 from skgan import (
     ContrastiveDiscriminatorFeatures,
     DCGANDiscriminatorFeatures,
+    DomainAdversarialFeatures,
     LazyImages,
+    MLPSpec,
     SupervisedFeatures,
 )
 from skgan.evaluation import probe
@@ -375,6 +377,62 @@ def test_metadata_routing(data):
     (train, test), _ = LabelledFold(2).split(X, y)
     by_hand = plain.fit(X[train], y[train], sample_weight=weight[train])
     assert scores[0] == by_hand.score(X[test], y[test], weight[test])
+
+
+def by_domain():
+    """Samples of a source, with labels, and of a target of another scale; and a fitted DANN."""
+    rng = np.random.default_rng(0)
+    y, domain = np.arange(80) % 2, np.repeat([1, -1], 40)
+    X = (rng.normal(size=(80, 3)) + y[:, None]) * np.where(domain > 0, 1, 9)[:, None]
+    dann = DomainAdversarialFeatures(
+        trunk=MLPSpec(6, n_layers=1), norm="batch", norm_per_domain=True, n_epochs=3,
+        batch_size=20, random_state=0, device="cpu",
+    )  # fmt: skip
+    return X, np.where(domain > 0, y, -1), domain, dann
+
+
+@pytest.mark.parametrize("kind", ["alone", "frozen", "frozen pipeline"])
+@pytest.mark.parametrize("fit_on", ["labelled", "all"])
+def test_domains_reach_the_transform_of_the_extractor(kind, fit_on):
+    X, y, domain, dann = by_domain()
+    fitted = clone(dann).fit(X, y, sample_domain=domain)
+    extractor = {
+        "alone": dann, "frozen": FrozenEstimator(fitted),
+        "frozen pipeline": FrozenEstimator(Pipeline([("dann", fitted), ("same", "passthrough")])),
+    }[kind]  # fmt: skip
+    Z = fitted.transform(X, domain)
+    known = y != -1
+    classifier = LogisticRegression() if fit_on == "labelled" else LabelSpreading()
+    rows = known if fit_on == "labelled" else slice(None)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = FewLabelClassifier(extractor, classifier, fit_on=fit_on)
+        model.fit(X, y, sample_domain=domain)
+        by_hand = clone(classifier).fit(Z[rows], y[rows])
+        expected = by_hand.predict_proba(Z)
+        np.testing.assert_allclose(model.predict_proba(X, sample_domain=domain), expected)
+        assert np.array_equal(model.predict(X, sample_domain=domain), by_hand.predict(Z))
+        assert np.array_equal(model.predict(X)[~known], by_hand.predict(Z)[~known])  # of targets
+        assert model.score(X, y, sample_domain=domain) == by_hand.score(Z[known], y[known])
+        two = cross_val_score(
+            model, X, y, cv=LabelledFold(2), params={"sample_domain": domain}, error_score="raise"
+        )
+    assert two.shape == (2,)
+    with pytest.raises(TypeError, match="predict got 'sample_domain', which only metadata routing"):
+        model.predict(X, sample_domain=domain)
+
+
+def test_batch_norm_by_domain_needs_domains(monkeypatch):
+    X, y, _, dann = by_domain()
+    frozen = FrozenEstimator(clone(dann).fit(X, y))
+    monkeypatch.setattr("skgan.training.train", None)
+    inside = make_pipeline(StandardScaler(), frozen)
+    for extractor in (dann, make_pipeline(StandardScaler(), dann), frozen, inside):
+        for routing in (False, True):
+            with (
+                sklearn.config_context(enable_metadata_routing=routing),
+                pytest.raises(ValueError, match="norm_per_domain=True, but its transform"),
+            ):
+                FewLabelClassifier(extractor).fit(X, y)
 
 
 # ---------------------------------------------------------------- classifiers that take -1

@@ -12,9 +12,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array
 
 from ..utils.checks import check_number, random_state_of
+from ..utils.domains import one_for_each
 
 N_NEIGHBORS, N_HIDDEN = 15, 64
 
@@ -94,8 +95,8 @@ def domain_leak(Z: Any, sample_domain: Any, *, cv: int = 3, random_state: Any = 
     >>> bool(result.accuracies["linear"] < 0.65), bool(result.best > 0.8)
     (True, True)
     """
-    Z, domain = check_array(Z), column_or_1d(sample_domain)
-    check_consistent_length(Z, domain)
+    Z = check_array(Z)
+    domain = np.array(one_for_each(Z, sample_domain).tolist())  # of the type of its entries
     check_number("cv", cv, low=2, integer=True)
     values, counts = np.unique(domain, return_counts=True)
     if len(values) < 2:

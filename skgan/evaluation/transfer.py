@@ -1,5 +1,6 @@
 """From sources to targets: how far domains are apart, and a score that needs no target labels."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -14,7 +15,11 @@ from sklearn.utils import (
     check_array,
     check_consistent_length,
 )
-from sklearn.utils.metadata_routing import MetadataRequest
+from sklearn.utils.metadata_routing import (
+    MetadataRequest,
+    _routing_enabled,
+    get_routing_for_object,
+)
 
 from ..utils.checks import check_number, random_state_of
 from ..utils.domains import read_domains
@@ -107,13 +112,15 @@ class ReverseValidation:
     What the domains are reaches the scorer in one of two ways:
 
     - With ``sklearn.set_config(enable_metadata_routing=True)`` the `sample_domain` that the `fit`
-      of a search is given goes to the estimator and to this scorer.
+      of a search is given goes to the estimator and to this scorer. Where the `predict` of the
+      estimator takes it, too, each target is named by its own batch norm (`norm_per_domain`).
     - Without it a scorer gets X and y alone. Mark the samples of targets by y=-1, and leave
       `sample_domain` out.
 
     Splitters that stratify, the default for classifiers, read y: write -1 there for targets even
     where `sample_domain` is given, or use a splitter that does not, such as
-    ``KFold(5, shuffle=True)``.
+    ``KFold(2, shuffle=True)``. With labels that are strings use the latter: splitters that
+    stratify fail for an array of strings with the number -1 or None among them.
 
     The paper's reverse classifier learns from the targets of the training part, and starts from the
     weights of the first one. A scorer is given the part that is held out, so here it learns from
@@ -172,7 +179,11 @@ class ReverseValidation:
                 "sample_domain, and switch metadata routing on "
                 "(sklearn.set_config(enable_metadata_routing=True)) so that it gets here."
             )
-        guessed = np.asarray(estimator.predict(_safe_indexing(X, np.flatnonzero(target))))
+        known_domains = {}
+        if sample_domain is not None and _takes_domains(estimator):
+            known_domains["sample_domain"] = read_domains(X, sample_domain)[target]
+        to_guess = _safe_indexing(X, np.flatnonzero(target))
+        guessed = np.asarray(estimator.predict(to_guess, **known_domains))
         classes, codes = np.unique(guessed, return_inverse=True)
         if len(classes) == 1:  # there is nothing to learn from
             return float(np.mean(labels[known] == classes[0]))
@@ -200,6 +211,16 @@ class ReverseValidation:
 
     def __repr__(self):
         return "ReverseValidation()"
+
+
+def _takes_domains(estimator: Any) -> bool:
+    """Whether `predict` takes `sample_domain`, or passes it on to a step that does."""
+    if "sample_domain" in inspect.signature(estimator.predict).parameters:
+        return True
+    if not _routing_enabled():
+        return False
+    routing = get_routing_for_object(estimator)
+    return bool(routing.consumes(method="predict", params=["sample_domain"]))
 
 
 def _has_label(estimator: Any, labels: np.ndarray) -> np.ndarray:

@@ -6,12 +6,18 @@
 Features f are to tell the class of a sample, and not which domain it is from: what a classifier y
 learns from them on sources, where labels are known, then holds on targets, where they are not. d
 names the domain of f. The paper moves all three in one step, with a layer that reverses the
-gradient of L_d on its way to f; here each network has a loss of its own.
+gradient of L_d on its way to f; here each network has a loss of its own. That of f is L_y + lambda
+L_h, L_h being how badly the domain is hidden: -L_d in the paper, or with `adversary`
+
+    "flip"     sum_k E_(domain k) -log d(k' | f), k' another domain, as in ADDA (Tzeng et al. 2017,
+               arXiv 1702.05464) and VADA: with two domains the labels are inverted
+    "uniform"  sum_k E_(domain k) -1/K sum_j log d(j | f) (Tzeng et al. 2015, arXiv 1510.02192)
 
 | paper | here |
 |---|---|
 | G_f, G_y, G_d | trunk, classifier, domain |
 | L_y, L_d | `l_y`, `l_d`: cross-entropies |
+| -L_d, for f | `l_h` |
 | lambda, lambda_p, p | `domain_weight`, `_lambda`, `batch.progress` |
 | x_i, y_i, d_i | `batch.x`, `batch.y` (-1 where it is not known), `batch.domain` |
 
@@ -25,8 +31,14 @@ from typing import Any
 import torch
 
 from ..base import BaseGAN, WholeNetwork
-from ..domains import DomainClassificationMixin
-from ..losses import conditional_entropy, cross_entropy, labelled_cross_entropy
+from ..domains import OF_USE, DomainClassificationMixin
+from ..losses import (
+    HIDING_LOSSES,
+    conditional_entropy,
+    cross_entropy,
+    hiding_loss,
+    labelled_cross_entropy,
+)
 from ..nn import Head, build_heads
 from ..nn.norms import NORMS
 from ..parameters import TrunkFeatures, TrunkParameters
@@ -65,7 +77,14 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         `domain_weight` throughout.
     play : {"simultaneous", "alternating"}
         Whether all networks move at once, from the same point, as in DANN; or the domain head
-        first, and then the others against the head that has just moved, as in ADDA.
+        first, and then the others against the head that has just moved, in the order of ADDA (which
+        also has adversary="flip").
+    adversary : {"neg_ce", "flip", "uniform"}
+        What the trunk wants of the domain head's scores: a large cross-entropy with the true
+        domain, as in DANN, whose gradient vanishes where the head is sure; a small one with another
+        domain, drawn at random where there are several, as in ADDA and VADA, whose gradient is then
+        largest; or a small one with all domains equally likely (Tzeng et al. 2015). The domain
+        head's own loss is the same.
     n_domain_steps : int
         Steps of the domain head for one of the others, in alternating play.
     norm : {"none", "batch", "spectral", "weight"}
@@ -77,8 +96,8 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         "instance" takes from each channel of each image its mean over the pixels, and divides by
         its standard deviation over the pixels (1e-5 is added to the variance).
     dropout : float
-        Probability, in [0, 1), with which an output of the trunk's layers, and of the heads' hidden
-        layers, is set to 0 in training.
+        Probability, in [0, 1), with which an output of the trunk's layers, and of the classifier's
+        hidden layers, is set to 0 in training. The domain head has none, which would weaken it.
     entropy_weight : float
         Weight of the entropy of targets' class probabilities in the loss of trunk and classifier
         (VADA).
@@ -131,6 +150,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
     domain_weight: float = 1.0
     schedule: str = "sigmoid"
     play: str = "simultaneous"
+    adversary: str = "neg_ce"
     n_domain_steps: int = 1
     norm: str = "none"
     norm_per_domain: bool = parameter(default=False, shapes=True)
@@ -172,6 +192,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         check_number("n_domain_steps", self.n_domain_steps, low=1, integer=True)
         check_choice("schedule", self.schedule, ("sigmoid", "constant"))
         check_choice("play", self.play, ("simultaneous", "alternating"))
+        check_choice("adversary", self.adversary, HIDING_LOSSES)
         check_choice("input_norm", self.input_norm, ("none", "instance"))
         check_choice("norm", self.norm, NORMS)
         check_flag("norm_per_domain", self.norm_per_domain)
@@ -192,13 +213,15 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
             )
         k = len(self.domains_)
         batch_norm, per_domain = self.norm == "batch", k if self.norm_per_domain else None
-        hidden: Any = {"relu": True, "batch_norm": batch_norm, "dropout": self.dropout}
-        # The domain head has no batch norm by domain, from which it would know the domain.
+        hidden: Any = {"relu": True, "batch_norm": batch_norm}
+        # The domain head has no batch norm by domain, from which it would know the domain, and no
+        # dropout, with which it would be a weaker adversary.
         heads = {
             "classifier": Head(
-                "code", len(self.classes_), self.classifier_hidden, n_domains=per_domain, **hidden
+                "code", len(self.classes_), self.classifier_hidden, n_domains=per_domain,
+                dropout=self.dropout, **hidden,
             )
-        }
+        }  # fmt: skip
         if k > 1:
             heads["domain"] = Head("code", k, self.domain_hidden, **hidden)
         more = {
@@ -230,11 +253,12 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
             update(domain=self._domain_loss(D(x), batch))
 
         scores, named = C(x, D)
-        l_y, l_d = self._class_loss(C, batch, scores), self._domain_loss(named, batch)
+        l_y, l_h = self._class_loss(C, batch, scores), self._hiding_loss(named, batch)
         if alternating:
-            update(trunk=l_y - lam * l_d, classifier=l_y)
+            update(trunk=l_y + lam * l_h, classifier=l_y)
         else:
-            update(trunk=l_y - lam * l_d, classifier=l_y, domain=l_d)
+            l_d = self._domain_loss(named, batch)
+            update(trunk=l_y + lam * l_h, classifier=l_y, domain=l_d)
         right = (named.argmax(1) == batch.domain).float()
         for i, k in enumerate(self.domains_):
             batch.log(**{f"domain_accuracy_{k}": _mean(right, batch.domain == i)})
@@ -247,6 +271,11 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
     def _domain_loss(self, named, batch):
         """Sum over the domains of E L_d; minibatches have as many samples of each."""
         return len(self.domains_) * cross_entropy(named, batch.domain)
+
+    def _hiding_loss(self, named, batch):
+        """Sum over the domains of what the trunk is to make small: -E L_d, or by `adversary`."""
+        loss = hiding_loss(self.adversary, named, batch.domain, batch.uniform)
+        return len(self.domains_) * loss
 
     def _class_loss(self, C, batch, scores):
         """L_y, and the terms of VADA."""
@@ -279,11 +308,13 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         return nets.classifier(x)
 
     @completed_by(A_SCORE_EACH)
-    def score_samples(self, X):
+    @completed_by(OF_USE)
+    def score_samples(self, X, sample_domain=None):
         """The log of the largest class probability: low where the classifier is unsure."""
-        return self._apply(
-            lambda nets: lambda x: self._scores(nets, x).float().log_softmax(1).amax(1), X
-        )
+        with self._used_on(X, sample_domain):
+            return self._apply(
+                lambda nets: lambda x: self._scores(nets, x).float().log_softmax(1).amax(1), X
+            )
 
 
 def _mean(values, chosen):

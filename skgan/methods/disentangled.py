@@ -23,7 +23,6 @@ says of the domain of x' is of use, and what it says of the content of x' is not
 | x, k, E(x) | `batch.x`, `batch.domain`, `c` |
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -32,11 +31,12 @@ from torch import nn
 
 from ..base import BaseGAN
 from ..domains import DomainsMixin
-from ..losses import RECONSTRUCTION_LOSSES, cross_entropy, uniform_cross_entropy
+from ..losses import HIDING_LOSSES, RECONSTRUCTION_LOSSES, cross_entropy, hiding_loss
 from ..nn import DomainCodes, build_network
 from ..nn.init import build_seeded
 from ..parameters import CodeParameters, GeneratorParameters
 from ..reconstruction import ReconstructionMixin
+from ..utils.callers import warn_caller
 from ..utils.checks import check_choice, check_number, check_size
 from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.domains import domain_of_samples, of_another
@@ -170,7 +170,7 @@ class DisentangledEncoder(
     def _check(self):
         check_choice("domain_code", self.domain_code, ("embedding", "encoder"))
         check_size("domain_dim", self.domain_dim)
-        check_choice("adversary", self.adversary, ("flip", "neg_ce", "uniform"))
+        check_choice("adversary", self.adversary, HIDING_LOSSES)
         check_number("adversary_weight", self.adversary_weight, low=0)
         for name in SHARES:
             check_number(name, getattr(self, name), low=0, high=1)
@@ -189,12 +189,10 @@ class DisentangledEncoder(
         return super()._has_schedule() or any(getattr(self, name) for name in SHARES)
 
     def _domains_without(self, X, y):
-        warnings.warn(
+        warn_caller(
             "sample_domain is not given: DisentangledEncoder trains on all samples as of one "
             "domain, without an adversary. Pass fit(X, sample_domain=...), a whole number other "
-            "than 0 for each sample.",
-            UserWarning,
-            stacklevel=11,
+            "than 0 for each sample."
         )
         return np.ones(len(X), np.int64)
 
@@ -264,14 +262,7 @@ class DisentangledEncoder(
 
     def _hiding_loss(self, scores, batch):
         """L_C, for the adversary's scores (n, n_domains) of content codes."""
-        if self.adversary == "neg_ce":
-            return -cross_entropy(scores, batch.domain)
-        if self.adversary == "uniform":
-            return uniform_cross_entropy(scores)
-        n_others = scores.shape[1] - 1
-        # Rounding may come to n_others itself.
-        drawn = (batch.uniform(len(scores)) * n_others).long().clamp(max=n_others - 1)
-        return cross_entropy(scores, (batch.domain + 1 + drawn) % (n_others + 1))
+        return hiding_loss(self.adversary, scores, batch.domain, batch.uniform)
 
     def _who_plays(self, progress):
         """Whether the autoencoder, and whether the adversary, is trained at this point."""

@@ -29,6 +29,7 @@ from ..utils.docs import X_AS_IN_FIT, completed_by
 from ..utils.labels import UNLABELLED, has_label_given, read_labels
 from .parts import (
     check_codes,
+    check_domains_known,
     check_weights,
     decode,
     fit_extractor,
@@ -37,6 +38,10 @@ from .parts import (
     try_codes,
     weight_name,
 )
+
+X_AND_MORE = f"""{X_AS_IN_FIT}
+**params : dict
+    With scikit-learn's metadata routing, whatever the `transform` of the extractor requests."""
 
 
 def _classifier_has(method: str):
@@ -102,6 +107,10 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
     With ``fit_on="all"`` the classifier has seen the samples that it labels in `transduction_`.
     Their accuracy is transductive: report it apart from the accuracy on new samples.
 
+    With scikit-learn's metadata routing, `fit`, `predict` and the other methods pass on what the
+    `transform` of the extractor requests, such as the `sample_domain` of
+    `DomainAdversarialFeatures`. If the extractor has ``norm_per_domain=True``, `fit` needs it.
+
     Use `LabelledFold` for cross-validation and searches: other splitters also test on unlabelled
     samples, which `score` leaves out.
 
@@ -145,8 +154,9 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Before any training, for parameters or labels that cannot work, and for
-            `sample_weight` with a classifier that takes none.
+            Before any training, for parameters or labels that cannot work, for `sample_weight`
+            with a classifier that takes none, and for an extractor with ``norm_per_domain=True``
+            where `sample_domain` does not reach its `transform`.
         TypeError
             For other `fit_params` than `sample_weight`, without metadata routing.
         """
@@ -157,7 +167,8 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         if self.extractor is None and _holds_images(X):
             extractor = ContrastiveDiscriminatorFeatures.from_preset("best", random_state=0)
         rows = labelled_rows(y)
-        for_extractor, for_classifier = self._share_out(classifier, X, fit_params)
+        for_extractor, for_transform, for_classifier = self._share_out(classifier, X, fit_params)
+        check_domains_known(extractor, for_transform)
         check_weights(y[rows], fit_params.get("sample_weight"), rows)
         if self.fit_on == "all":
             try_codes(classifier)
@@ -168,10 +179,11 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         if self.fit_on == "all":
             labels = np.full(len(y), UNLABELLED)
             labels[rows] = codes
-            features, rows = in_memory(extractor.transform(X)), np.arange(len(y))
+            X_rows, rows = X, np.arange(len(y))
         else:
             labels = y[rows]
-            features = in_memory(extractor.transform(X_rows))
+        own = _check_method_params(X, for_transform, indices=rows)
+        features = in_memory(extractor.transform(X_rows, **own))
         weights = _check_method_params(X, for_classifier, indices=rows)
         classifier = clone(classifier).fit(features, labels, **weights)
         if self.fit_on == "all":
@@ -193,8 +205,8 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
 
     # ---------------------------------------------------------------- use
 
-    @completed_by(X_AS_IN_FIT)
-    def predict(self, X):
+    @completed_by(X_AND_MORE)
+    def predict(self, X, **params):
         """The class of every sample.
 
         Returns
@@ -202,13 +214,13 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n,)
             Of the type that the labels had in `fit`.
         """
-        features = self._features(X)
+        features = self._features(X, "predict", params)
         predicted = self.classifier_.predict(features)
         return decode(predicted, self.classes_) if self._has_codes else predicted
 
     @available_if(_classifier_has("predict_proba"))
-    @completed_by(X_AS_IN_FIT)
-    def predict_proba(self, X):
+    @completed_by(X_AND_MORE)
+    def predict_proba(self, X, **params):
         """The probability of every class; only where the classifier has it.
 
         Returns
@@ -216,12 +228,12 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n, n_classes)
             In the order of `classes_`.
         """
-        features = self._features(X)
+        features = self._features(X, "predict_proba", params)
         return self.classifier_.predict_proba(features)
 
     @available_if(_classifier_has("decision_function"))
-    @completed_by(X_AS_IN_FIT)
-    def decision_function(self, X):
+    @completed_by(X_AND_MORE)
+    def decision_function(self, X, **params):
         """The classifier's scores; only where it has them.
 
         Returns
@@ -229,13 +241,14 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         ndarray of shape (n,) for two classes, otherwise (n, n_classes)
             In the order of `classes_`; float32 where the features are.
         """
-        features = self._features(X)
+        features = self._features(X, "decision_function", params)
         scores = self.classifier_.decision_function(features)
         # More digits would depend on how many samples are passed at once, as those of features do.
         is_single = getattr(features, "dtype", None) == np.float32
         return np.asarray(scores, np.float32) if is_single else scores
 
-    def score(self, X, y, sample_weight=None):
+    @completed_by(X_AND_MORE)
+    def score(self, X, y, sample_weight=None, **params):
         """Accuracy on the samples that have a label.
 
         Parameters
@@ -260,14 +273,17 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
         if not len(rows):
             raise ValueError("y has no labels: score needs samples that have one.")
         if len(rows) < len(y):
+            params = _check_method_params(X, params, indices=rows)
             X, y = _safe_indexing(X, rows), y[rows]
             sample_weight = None if sample_weight is None else _safe_indexing(sample_weight, rows)
-        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
+        return accuracy_score(y, self.predict(X, **params), sample_weight=sample_weight)
 
-    def _features(self, X) -> Any:
+    def _features(self, X, method, params) -> Any:
         check_is_fitted(self)
         _check_feature_names(self, X, reset=False)
-        return in_memory(self.extractor_.transform(X))
+        given = {name: value for name, value in params.items() if value is not None}
+        own = self._routed(method, given).extractor.transform if given else {}
+        return in_memory(self.extractor_.transform(X, **own))
 
     # ---------------------------------------------------------------- the two parts
 
@@ -301,35 +317,48 @@ class FewLabelClassifier(ClassifierMixin, BaseEstimator):
             )
         return read_labels("y", y, warn=True)
 
-    def _share_out(self, classifier, X, given) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What of `fit_params` goes to the fit of the extractor, and to that of the classifier."""
+    def _share_out(self, classifier, X, given) -> tuple[dict[str, Any], ...]:
+        """What of `fit_params` goes to extractor.fit, extractor.transform and classifier.fit."""
         given = {name: value for name, value in given.items() if value is not None}
+        if given.keys() == {"sample_weight"} and not _routing_enabled():
+            check_consistent_length(X, given["sample_weight"])
+            return {}, {}, {weight_name(classifier): given["sample_weight"]}
         if not given:
-            return {}, {}
+            return {}, {}, {}
+        routed = self._routed("fit", given)
+        return routed.extractor.fit, routed.extractor.transform, routed.classifier.fit
+
+    def _routed(self, method, given) -> Any:
+        """What of the metadata `given` to a method goes to which method of which part."""
         if _routing_enabled():
-            routed = process_routing(self, "fit", **given)
-            return routed.extractor.fit, routed.classifier.fit
-        unknown = sorted(given.keys() - {"sample_weight"})
-        if unknown:
-            raise TypeError(
-                f"fit got {unknown[0]!r}, which only metadata routing can pass on: call "
-                "sklearn.set_config(enable_metadata_routing=True), and set_fit_request of the part "
-                "that it is for."
-            )
-        check_consistent_length(X, given["sample_weight"])
-        return {}, {weight_name(classifier): given["sample_weight"]}
+            return process_routing(self, method, **given)
+        unknown = min(given, key=lambda name: (name == "sample_weight", name))
+        raise TypeError(
+            f"{method} got {unknown!r}, which only metadata routing can pass on: call "
+            "sklearn.set_config(enable_metadata_routing=True), and set_fit_request or "
+            "set_transform_request of the part that it is for."
+        )
 
     def get_metadata_routing(self):
-        """Which metadata go where: those of `fit` to the `fit` of both parts.
+        """Which metadata go where.
+
+        Those of `fit` to the `fit` of both parts and the `transform` of the extractor; those of
+        other methods to the `transform` of the extractor.
 
         Returns
         -------
         MetadataRouter
         """
         extractor, classifier = self._parts()
-        mapping = MethodMapping().add(caller="fit", callee="fit")
+        if isinstance(extractor, FrozenEstimator):  # which itself requests nothing
+            extractor = extractor.estimator
+        of_classifier = MethodMapping().add(caller="fit", callee="fit")
+        of_extractor = MethodMapping().add(caller="fit", callee="fit")
+        for caller in ("fit", "predict", "predict_proba", "decision_function", "score"):
+            of_extractor.add(caller=caller, callee="transform")
         router = MetadataRouter(owner=self).add_self_request(self)
-        return router.add(extractor=extractor, classifier=classifier, method_mapping=mapping)
+        router.add(extractor=extractor, method_mapping=of_extractor)
+        return router.add(classifier=classifier, method_mapping=of_classifier)
 
     def set_params(self, **params):
         """Set parameters, also those of both parts: `extractor__lr`, `classifier__C`.

@@ -50,6 +50,28 @@ def _needs_labels(extractor) -> bool:
     return get_tags(extractor).target_tags.required
 
 
+def check_domains_known(extractor, given) -> None:
+    """Raise if labelled samples, of sources, would pass through the batch norm of a target."""
+    if _has_norm_per_domain(extractor) and not given:
+        raise ValueError(
+            f"extractor={extractor!r} has norm_per_domain=True, but its transform is not told "
+            "which domain each sample is from, and would take labelled samples for those of a "
+            "target: call sklearn.set_config(enable_metadata_routing=True), and "
+            "fit(X, y, sample_domain=...); or use norm_per_domain=False."
+        )
+
+
+def _has_norm_per_domain(estimator) -> bool:
+    """Whether an extractor, or a step of it, has batch norm for each domain."""
+    if isinstance(estimator, FrozenEstimator):
+        return _has_norm_per_domain(estimator.estimator)
+    return any(
+        (name.split("__")[-1] == "norm_per_domain" and value is True)
+        or (isinstance(value, FrozenEstimator) and _has_norm_per_domain(value))
+        for name, value in estimator.get_params().items()
+    )
+
+
 def in_memory(features: Any) -> Any:
     """A tensor, which `transform` returns under scikit-learn's array API dispatch, as an array."""
     return features.numpy(force=True) if isinstance(features, Tensor) else features

@@ -47,6 +47,7 @@ def join(summary: str, sections: dict[str, str]) -> str:
 
 
 def entries(sections: dict[str, str], title: str) -> dict[str, str]:
-    """The entries of a section by name; "a, b : int" is the entry of both."""
+    """The entries of a section by name, without stars; "a, b : int" is the entry of both."""
     found = re.split(r"\n(?=\S)", sections.get(title, ""))
-    return {name: entry for entry in found for name in entry.partition(" : ")[0].split(", ")}
+    names = [entry.partition(" : ")[0].replace("*", "").split(", ") for entry in found]
+    return {name: entry for entry, of in zip(found, names, strict=True) for name in of}

@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import Iterator
 from contextvars import ContextVar
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 from torch import Tensor
 
 from .processes import gathered, own
@@ -47,16 +48,34 @@ def of_another(values: Tensor, k: Tensor) -> Tensor:
     return own(gathered(values)[another_of_domain(gathered(k))])
 
 
+def one_for_each(X: Any, sample_domain: Any) -> np.ndarray:
+    """Domains (n,) of whatever type, one for each sample of X."""
+    found = np.asarray(sample_domain)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise ValueError(
+            f"sample_domain has the shape {found.shape}: give one domain for each sample, (n,)."
+        )
+    check_consistent_length(X, found)
+    return found
+
+
 def read_domains(X: Any, sample_domain: Any) -> np.ndarray:
     """Domains (n,) as int64; they must be whole numbers other than 0, one for each sample."""
-    found = column_or_1d(np.asarray(sample_domain))
-    check_consistent_length(X, found)
+    found = one_for_each(X, sample_domain)
     meaning = "give whole numbers, above 0 for source domains and below 0 for target domains."
-    if found.dtype.kind not in "iuf" or not np.array_equal(found, found.astype(np.int64)):
-        raise ValueError(f"sample_domain holds {found[:3].tolist()} ...: {meaning}")
+    if found.dtype.kind != "i" and (odd := [k for k in found.tolist() if not _is_whole(k)]):
+        raise ValueError(f"sample_domain holds {odd[0]!r}: {meaning}")
     if n_zeros := np.sum(found == 0):
         raise ValueError(f"sample_domain has 0 for {n_zeros} samples: {meaning}")
     return found.astype(np.int64)
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is a whole number that int64 holds; NaN and infinity are none."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    return is_number and abs(value) < 2**63 and value == int(value)
 
 
 def check_domains(X: Any, sample_domain: Any) -> np.ndarray:

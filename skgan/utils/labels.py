@@ -5,13 +5,14 @@ and NaN. `read_labels` writes all three as -1, so that the functions after it kn
 """
 
 import contextlib
-import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils import _safe_indexing, assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
+
+from .callers import warn_caller
 
 UNLABELLED = -1
 
@@ -37,6 +38,19 @@ def read_labels(name: str, y: Any, *, warn: bool = False) -> np.ndarray:
         assert_all_finite(y, input_name=name)
     _check_types(name, y)
     return y
+
+
+def labels_at(y: Any, rows: np.ndarray) -> Any:
+    """The labels at these rows, of a type in which the other labels have no part."""
+    if isinstance(y, Tensor):
+        y = y.numpy(force=True)
+    elif not isinstance(y, (list, tuple)) and not hasattr(y, "iloc"):
+        y = np.asarray(y)
+    labels = _safe_indexing(y, rows)
+    kind = labels.dtype.kind if hasattr(labels, "dtype") else "list"
+    # The longest string of all y would show in the type; or numbers would stay objects beside None.
+    numbers = kind == "O" and not any(isinstance(label, str) for label in labels)
+    return np.array(labels.tolist()) if kind == "U" or numbers else labels
 
 
 def has_label(y: np.ndarray) -> np.ndarray:
@@ -81,13 +95,11 @@ def warn_of_unlabelled(owner: str, y: Any) -> None:
     with contextlib.suppress(Exception):
         found = _seems_partly_labelled(y)
     if found:
-        warnings.warn(
+        warn_caller(
             f"y has -1 beside at least two other classes. {owner} ignores y, but if -1 means "
             "unlabelled, a later step of a pipeline would learn -1 as one more class. Use "
             "skgan.semi_supervised.FewLabelClassifier(extractor, classifier) in place of the "
-            "pipeline: it trains the extractor on all rows, the classifier on the labelled ones.",
-            UserWarning,
-            stacklevel=3,
+            "pipeline: it trains the extractor on all rows, the classifier on the labelled ones."
         )
 
 

@@ -46,6 +46,7 @@ def test_unequal_domains_are_measured_against_the_largest(noise):
 def test_results_are_repeatable(noise):
     assert domain_leak(noise, DOMAIN) == domain_leak(noise, DOMAIN)
     assert domain_leak(noise, DOMAIN) != domain_leak(noise, DOMAIN, random_state=1)
+    assert domain_leak(noise, DOMAIN) == domain_leak(noise, DOMAIN.astype(object))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,8 @@ def test_results_are_repeatable(noise):
     [
         (np.ones(600), {}, "^sample_domain is 1.0 throughout: at least two"),
         (DOMAIN[:-1], {}, "inconsistent numbers of samples"),
+        (np.stack([DOMAIN, DOMAIN], 1), {}, r"^sample_domain has the shape \(600, 2\): give one"),
+        (1, {}, r"^sample_domain has the shape \(\): give one domain for each"),
         (np.r_[DOMAIN[:-2], 8, 8], {}, "^sample_domain is 8 for 2 samples, .* use cv=2"),
         (DOMAIN, {"cv": 1}, "^cv=1 must be a whole number"),
     ],

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skgan.evaluation import ReverseValidation, proxy_a_distance
 from skgan.utils.linear import ridge_error
@@ -106,6 +109,35 @@ def test_reverse_validation_by_hand():
     assert np.array_equal(back, model.predict(X[domain < 0]))
     twin = Nearest().fit(seen, given)
     assert score == np.mean(model.classes_[twin.predict(X[:40])] == words[:40]) > 0.9
+
+
+class ByDomain(Nearest):
+    """A classifier whose means move with the domain, as batch norm by domain does."""
+
+    def predict(self, X, sample_domain=None):
+        domains = np.full(len(X), -2) if sample_domain is None else np.asarray(sample_domain)
+        return super().predict(X - 9.0 * (domains == -1)[:, None])
+
+
+def test_targets_are_named_each_by_its_own_domain():
+    X, y, domain = there_and_back()
+    model = ByDomain().fit(X[:40], y[:40])
+    moved = X + 9.0 * (domain == -1)[:, None]
+    Nearest.fits.clear()
+    ReverseValidation()(model, moved, y, sample_domain=domain)
+    ((_, given),) = Nearest.fits
+    assert np.mean(given[domain == -1] == y[domain == -1]) > 0.9
+    assert np.mean(given[domain == -2] == y[domain == -2]) > 0.9
+    # A pipeline passes them on where metadata routing is on and its last step asks for them.
+    for asks in (True, False):
+        with sklearn.config_context(enable_metadata_routing=True):
+            last = ByDomain().set_predict_request(sample_domain=asks)
+            pipe = make_pipeline(StandardScaler(with_mean=False, with_std=False), last)
+            pipe.fit(X[:40], y[:40])
+            Nearest.fits.clear()
+            ReverseValidation()(pipe, moved, y, sample_domain=domain)
+        ((_, through),) = Nearest.fits
+        assert np.array_equal(through, given) == asks
 
 
 def test_a_classifier_that_is_wrong_on_the_target_scores_less():

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import skgan
-from skgan import DCGANSpec, DomainAdversarialFeatures, MLPSpec
+from skgan import DCGANSpec, DisentangledEncoder, DomainAdversarialFeatures, MLPSpec
 from skgan.evaluation import ReverseValidation, proxy_a_distance
 from skgan.losses import conditional_entropy
+from skgan.nn.noise import Dropout
 from skgan.penalties import virtual_adversarial
 from skgan.training import Training
 from skgan.utils.domains import samples_from
@@ -82,7 +84,9 @@ def watched(monkeypatch):
     seen, step = [], DomainAdversarialFeatures._step
 
     def noting(self, nets, batch, update):
-        seen.append((batch.x.clone(), batch.y.clone(), batch.domain.clone(), batch.progress))
+        drawn, draw = [], batch.uniform
+        object.__setattr__(batch, "uniform", lambda *s: drawn.append(draw(*s)) or drawn[-1])
+        seen.append((batch.x.clone(), batch.y.clone(), batch.domain.clone(), batch.progress, drawn))
         step(self, nets, batch, update)
 
     monkeypatch.setattr(DomainAdversarialFeatures, "_step", noting)
@@ -91,10 +95,12 @@ def watched(monkeypatch):
 
 @pytest.mark.parametrize("n_domain_steps", [0, 1, 2])  # 0: simultaneous
 @pytest.mark.parametrize("domains", [(1, -1), (1, 2, -1)])
-def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, domains):
+@pytest.mark.parametrize("adversary", ["neg_ce", "flip", "uniform"])
+def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, domains, adversary):
     X, y, _ = moons(60)
     domain = np.array(domains)[np.arange(120) % len(domains)]
     settings = {"domain_weight": 3.0, "lr": 0.05, "n_epochs": 1, "classifier_hidden": (5,)}
+    settings["adversary"] = adversary
     if n_domain_steps:
         settings |= {"play": "alternating", "n_domain_steps": n_domain_steps}
     settings["batch_size"] = 12 * len(domains) if len(domains) == 2 else 8 * 3
@@ -104,16 +110,26 @@ def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, do
     est = small(**settings).fit(X, y, sample_domain=domain)
     assert len(seen) == est.n_steps_ == 5
     opt = {n: torch.optim.SGD(n.parameters(), 0.05, momentum=0.9) for n in (T, c, d)}
-    for step, (x, labels, domain, p) in enumerate(seen):
+    for step, (x, labels, domain, p, drawn) in enumerate(seen):
         assert p == pytest.approx(step / 5)
         for o in opt.values():
             o.param_groups[0]["lr"] = 0.05 / (1 + 10 * step / 5) ** 0.75
         lam = 3.0 * (2 / (1 + np.exp(-10 * step / 5)) - 1)
 
-        def tell(f, domain=domain):
-            """The sum over domains of the mean loss."""
+        def tell(f, domain=domain, of=domain):
+            """The sum over domains of the mean loss, for the domains that f is taken to be of."""
             each = nn.functional.cross_entropy(d(f), domain, reduction="none")
-            return sum(each[domain == k].mean() for k in range(len(domains)))
+            return sum(each[of == k].mean() for k in range(len(domains)))
+
+        def hide(f, of=domain, drawn=drawn):
+            """What the trunk minimises instead of -L_d."""
+            if adversary == "uniform":
+                each = -nn.functional.log_softmax(d(f), 1).mean(1)
+                return sum(each[of == k].mean() for k in range(len(domains)))
+            if len(domains) == 2:  # inverted labels
+                return tell(f, 1 - of, of)
+            others = torch.tensor([[1, 2], [2, 0], [0, 1]])
+            return tell(f, others[of, (drawn[0] >= 0.5).long()], of)
 
         for _ in range(n_domain_steps):
             opt[d].zero_grad()
@@ -124,12 +140,36 @@ def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, do
         f, known = T(x), labels >= 0
         assert torch.equal(known, domain < len(domains) - 1)
         loss = nn.functional.cross_entropy(c(f)[known], labels[known])
-        (loss + tell(Reversal.apply(f, lam))).backward()
+        if adversary == "neg_ce":
+            (loss + tell(Reversal.apply(f, lam))).backward()
+        else:
+            (loss + lam * hide(f)).backward()
+            opt[d].zero_grad()
+            tell(f.detach()).backward()
         for net in (T, c) if n_domain_steps else (T, c, d):
             opt[net].step()
     for mine, place in zip((T, c, d), PLACES, strict=True):
         for p, q in zip(mine.parameters(), getattr(est, place).parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
+
+
+def test_inverted_labels_move_a_trunk_that_a_sure_head_does_not():
+    """Logits of +-8 for the true domain: what each loss says of them."""
+    k = torch.tensor([0, 1, 0, 1])
+    named = torch.where(k[:, None] == torch.tensor([0, 1]), 8.0, -8.0).requires_grad_()
+    batch = SimpleNamespace(domain=k, uniform=lambda n: torch.rand(n))
+    size = {}
+    for adversary in ("neg_ce", "flip", "uniform"):
+        est = small(adversary=adversary)
+        est.domains_ = np.array([1, -1])
+        (gradient,) = torch.autograd.grad(est._hiding_loss(named, batch), named)
+        size[adversary] = 4 / 2 * gradient.abs().max().item()  # of 4 samples, 2 domains
+        # Upwards for the domain that a sample is not of.
+        assert (gradient[torch.arange(4), 1 - k] < 0).all()
+    wrong = 1 / (1 + np.exp(16))  # the probability of the other domain
+    assert size["neg_ce"] == pytest.approx(wrong, rel=0.1) and wrong < 2e-7
+    assert size["flip"] == pytest.approx(1 - wrong)
+    assert size["uniform"] == pytest.approx(0.5 - wrong)
 
 
 def test_the_weight_rises_by_the_papers_schedule():
@@ -258,13 +298,46 @@ def test_labels_of_targets_change_nothing(words, tmp_path):
             }
 
 
-def test_without_domains_unlabelled_samples_are_the_target():
+def test_labels_of_targets_may_be_any_object():
+    X, y, domain = moons(60)
+    source = domain > 0
+    pandas = pytest.importorskip("pandas")
+    odd = np.where(source, y, None)
+    odd[-1] = "zz"
+    anything = [np.where(source, y, None), y.astype(object), odd]
+    anything += [pandas.Series(labels) for labels in anything]
+    anything += [odd.tolist(), pandas.Series(odd).astype("category")]
+    plain = small().fit(X, y, sample_domain=domain)
+    for labels in anything:
+        est = small().fit(X, labels, sample_domain=domain)
+        assert same(est, plain) and est.classes_.dtype == plain.classes_.dtype
+    words = np.array(["a", "b"])[y].astype(object)
+    words[~source] = 3
+    assert small().fit(X, words, sample_domain=domain).classes_.tolist() == ["a", "b"]
+    assert small().fit(X, words, domain).classes_.dtype == object
+    with pytest.raises(ValueError, match="None among labels that are not strings"):
+        small().fit(X, np.where(np.arange(120) % 2, y, None), sample_domain=domain)
+
+
+def test_without_domains_unlabelled_samples_are_the_target(monkeypatch):
     X, y, domain = moons(60)
     three = np.where(np.arange(120) % 5 == 0, 2, y)
     hidden = np.where(domain > 0, three, -1)
     est, other = small().fit(X, hidden), small().fit(X, three, sample_domain=domain)
     assert est.domains_.tolist() == [1, -1] and est.classes_.tolist() == [0, 1, 2]
     assert same(est, other)
+    monkeypatch.setattr("skgan.training.train", None)
+    lonely = np.where(np.arange(120) == 7, -1, y)
+    with pytest.raises(ValueError, match="119 sample.s. with a label.* and 1 without.*at least 2"):
+        small().fit(X, lonely)
+    with pytest.raises(ValueError, match="y has 1 sample.s. with a label"):
+        small().partial_fit(X, np.where(np.arange(120) == 7, 1, -1), classes=[0, 1])
+
+
+def test_without_domains_words_may_be_unlabelled_too():
+    X, y, domain = moons(60)
+    three = np.where(np.arange(120) % 5 == 0, 2, y)
+    est = small().fit(X, np.where(domain > 0, three, -1))
     words = np.where(domain > 0, np.array(["a", "b", "c"])[three], None)
     assert same(small().fit(X, words), est)
 
@@ -279,6 +352,32 @@ def test_without_any_target_it_warns_and_trains_a_classifier(tmp_path):
     assert not {"domain_loss", "proxy_a_distance", "target_entropy"} & est.history_[-1].keys()
     est.save(tmp_path / "dann")
     assert np.array_equal(skgan.load(tmp_path / "dann").predict(X), est.predict(X))
+
+
+WAYS = {
+    "fit": lambda est, X, y: est.fit(X, y),
+    "fit_transform": lambda est, X, y: est.fit_transform(X, y),
+    "partial_fit": lambda est, X, y: est.partial_fit(X, y),
+    "by the parameter's name": lambda est, X, y: est.fit(X=X, y=y),
+    "pipeline": lambda est, X, y: Pipeline([("scale", StandardScaler()), ("e", est)]).fit(X, y),
+    "frame": lambda est, X, y: est.set_output(transform="pandas").fit_transform(X, y),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("cls", [DomainAdversarialFeatures, DisentangledEncoder])
+def test_warnings_of_a_single_domain_point_at_the_users_line(cls, way, routing):
+    X, y, _ = moons(60)
+    est = cls(n_epochs=1, device="cpu")
+    with (
+        sklearn.config_context(enable_metadata_routing=routing),
+        pytest.warns(UserWarning, match="sample_domain") as caught,
+    ):
+        WAYS[way](est, X, y)
+    (found,) = [w for w in caught if "sample_domain" in str(w.message)]
+    assert found.filename == __file__
+    assert found.lineno == WAYS[way].__code__.co_firstlineno
 
 
 def test_sources_may_be_unlabelled_and_of_several_domains(monkeypatch):
@@ -306,7 +405,18 @@ def test_sources_may_be_unlabelled_and_of_several_domains(monkeypatch):
         (np.ones(120, int), "sample_domain is 1 throughout"),
         (np.repeat([1, 0], 60), "sample_domain has 0 for 60 samples"),
         (np.repeat([-1, -2], 60), r"\[-2, -1\], which are all targets.*above 0"),
-        (np.repeat([1.5, -1], 60), "sample_domain holds"),
+        (np.repeat([1.5, -1], 60), "sample_domain holds 1.5: give whole numbers, above 0"),
+        (np.repeat([1, np.nan], 60), "sample_domain holds nan"),
+        (np.repeat([1, -np.inf], 60), "sample_domain holds -inf"),
+        (np.repeat([1, 1e300], 60), r"sample_domain holds 1e\+300"),
+        (np.repeat([1, 2**63], 60).astype(np.uint64), "sample_domain holds 9223372036854775808"),
+        (np.array([1] * 119 + [10**30], object), "sample_domain holds 10{30}:"),
+        (np.array([1] * 119 + [None], object), "sample_domain holds None"),
+        (np.array([1] * 119 + ["a"], object), "sample_domain holds 'a'"),
+        (np.repeat(["1", "-1"], 60), "sample_domain holds '1'"),
+        (np.repeat([True, False], 60), "sample_domain holds True"),
+        (np.ones((120, 2)), r"sample_domain has the shape \(120, 2\): give one domain for each"),
+        (1, r"sample_domain has the shape \(\): give one domain for each sample"),
         (np.array([-1] + [1] * 119), "for 1 sample only"),
         (np.repeat([1, -1], 30), "inconsistent numbers of samples"),
     ],
@@ -314,8 +424,20 @@ def test_sources_may_be_unlabelled_and_of_several_domains(monkeypatch):
 def test_domains_that_cannot_be(monkeypatch, domain, message):
     monkeypatch.setattr("skgan.training.train", None)
     X, y, _ = moons(60)
-    with pytest.raises(ValueError, match=message):
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=message):
+        warnings.simplefilter("error")
         small().fit(X, y, sample_domain=domain)
+
+
+def test_domains_may_be_whole_numbers_of_any_type():
+    X, y, domain = moons(60)
+    plain = small().fit(X, y, sample_domain=domain)
+    mixed = np.array([float(k) if i % 2 else k for i, k in enumerate(domain.tolist())], object)
+    for given in (domain.astype(object), mixed, domain.astype(float), domain[:, None],
+                  domain.astype(np.int8), domain.tolist()):  # fmt: skip
+        est = small().fit(X, y, sample_domain=given)
+        assert same(est, plain) and est.domains_.dtype == plain.domains_.dtype
+        assert np.array_equal(est.transform(X, given), plain.transform(X, domain))
 
 
 @pytest.mark.parametrize(
@@ -323,7 +445,8 @@ def test_domains_that_cannot_be(monkeypatch, domain, message):
     [
         ("domain_weight", -1), ("entropy_weight", "x"), ("vat_weight", -0.5),
         ("vat_source_weight", None), ("vat_radius", 0), ("dropout", 1.0), ("n_domain_steps", 0),
-        ("schedule", "linear"), ("play", "both"), ("input_norm", "layer"), ("norm", "group"),
+        ("schedule", "linear"), ("play", "both"), ("adversary", "reverse"),
+        ("adversary", None), ("input_norm", "layer"), ("norm", "group"),
         ("norm_per_domain", 1), ("classifier_hidden", 100), ("domain_hidden", (0,)),
         ("trunk", "resnet"), ("domain_lr", 0), ("classifier_lr", -1),
     ],
@@ -402,6 +525,9 @@ def test_with_batch_norm_by_domain_use_takes_domains(per_domain, tmp_path):
         whole = use(X, domain)
         assert np.array_equal(whole[:60], use(X[:60], domain[:60]))
         assert not np.array_equal(whole, use(X))
+    sure = np.log(est.predict_proba(X, domain).max(1))
+    np.testing.assert_allclose(est.score_samples(X, domain), sure, atol=1e-5)
+    np.testing.assert_allclose(est.score_samples(X)[domain < 0], sure[domain < 0], atol=1e-5)
     est.save(tmp_path / "dann")
     for other in (skgan.load(tmp_path / "dann"), pickle.loads(pickle.dumps(est))):
         assert np.array_equal(other.transform(X, domain), Z)
@@ -446,6 +572,11 @@ def test_instance_norm_dropout_and_the_papers_network(bytes_28):
     np.testing.assert_allclose(est.transform(X), est.transform(changed), atol=1e-2)
     layers = [m for m in est._classifier_branch_.modules() if isinstance(m, nn.Linear)]
     assert [m.out_features for m in layers] == [100, 100, 4]
+    dropped = [
+        len([m for m in net.modules() if isinstance(m, Dropout)])
+        for net in (est.trunk_, est._classifier_branch_, est._domain_branch_)
+    ]
+    assert dropped[0] and dropped[1:] == [2, 0]  # the adversary has none
     assert len([m for m in est._domain_branch_.modules() if isinstance(m, nn.Linear)]) == 2
     a, b = (small(trunk=DCGANSpec(4), dropout=0.5).fit(X, y, domain) for _ in range(2))
     assert same(a, b)
@@ -523,6 +654,14 @@ def test_searches_without_routing():
     grid = {f"dann__{k}": v for k, v in GRID.items()}
     found = GridSearchCV(pipe, grid, n_jobs=1, **settings).fit(X, hidden)
     assert found.best_estimator_.predict(X).shape == (120,)
+    # Strings need a splitter that does not read y, as the documentation says.
+    words = np.where(domain > 0, np.array(["a", "b"])[y], None)
+    for unlabelled in (None, -1):
+        labels = np.where(domain > 0, words, unlabelled)
+        found = cross_val_score(small(), X, labels, **settings)
+        assert np.array_equal(found, cross_val_score(small(), X, hidden, **settings))
+        with pytest.raises(TypeError, match="not supported between"):
+            cross_val_score(small(), X, labels, **settings | {"cv": 2})
     with pytest.raises(ValueError, match="needs both.*enable_metadata_routing"):
         GridSearchCV(small(), GRID, **settings).fit(X, y, sample_domain=domain)
 

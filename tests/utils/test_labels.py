@@ -93,3 +93,9 @@ def test_who_is_warned(y, warns):
         warnings.simplefilter("always")
         warn_of_unlabelled("Gan", y)
     assert len(seen) == warns and all("Gan ignores y" in str(w.message) for w in seen)
+
+
+def test_the_warning_points_at_the_line_that_called_skgan():
+    with pytest.warns(UserWarning, match="Gan ignores y") as caught:
+        warn_of_unlabelled("Gan", [0, 1, -1])
+    assert caught[0].filename == __file__
