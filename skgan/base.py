@@ -167,7 +167,7 @@ class BaseGAN(
             state, checkpoints = getattr(self, "_training", None) if self.warm_start else None, None
             source = self._source(X, y, going_on=state is not None)
             steps = steps_per_epoch(source, self.batch_size)
-            n_epochs = resolve_epochs(self.n_epochs, steps, len(source))
+            n_epochs = resolve_epochs(self, steps, len(source))
             if state is not None:
                 check_epochs_left(n_epochs, self.n_epochs_)
             if self.checkpoint_dir is not None:

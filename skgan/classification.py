@@ -225,6 +225,9 @@ class ClassifierParameters(Checked):
     classifier: Any = parameter(default="auto", network=True)
 
 
+LEAST_WEIGHT = 1e-12  # of a class whose weight is 0: its scores stay finite
+
+
 @parameters
 class ClassWeights(ClassificationMixin, Checked):
     """Factors of the classes in the cross-entropy of labelled samples.
@@ -266,10 +269,7 @@ class ClassWeights(ClassificationMixin, Checked):
 
     def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray]:
         X, labels = super()._pair(X, y, going_on=going_on)
-        known = labels[labels != UNLABELLED]
-        if not len(known):
-            raise ValueError("y is -1 throughout: training needs samples with labels in each call.")
-        self.class_weight_ = self._weights(known)
+        self.class_weight_ = self._weights(labels[labels != UNLABELLED])
         return X, labels
 
     def _weights(self, labels: np.ndarray) -> np.ndarray:
@@ -292,6 +292,14 @@ class ClassWeights(ClassificationMixin, Checked):
         # Files of earlier versions hold none where the class had no weights then.
         weights = getattr(self, "class_weight_", np.ones(len(self.classes_)))
         return torch.as_tensor(weights, dtype=torch.float32, device=device)
+
+    def _with_weights(self, scores: Tensor) -> Tensor:
+        """Scores (n, n_classes) with the logarithm of `class_weight_` added.
+
+        From there the weighted cross-entropy teaches a network the probabilities of the classes as
+        they are, and decisions are weighted from the first step on.
+        """
+        return scores + self._weights_on(scores.device).clamp_min(LEAST_WEIGHT).log()
 
 
 @parameters
@@ -316,6 +324,12 @@ class SemiSupervisedMixin(ClassWeights):
         check_number("supervised_weight", self.supervised_weight, low=0)
         super()._check()
 
+    def _pair(self, X: Any, y: Any, *, going_on: bool) -> tuple[Any, np.ndarray]:
+        X, labels = super()._pair(X, y, going_on=going_on)
+        if np.all(labels == UNLABELLED):
+            raise ValueError("y is -1 throughout: training needs samples with labels in each call.")
+        return X, labels
+
     def _supervised_loss(self, net: Callable[[Tensor], Tensor], batch: Any) -> Tensor:
         """The weighted cross-entropy of the scores that `net` gives to labelled samples."""
         x, y = batch.labelled()
@@ -324,7 +338,13 @@ class SemiSupervisedMixin(ClassWeights):
 
 def _find_classes(y: Any, name: str = "y") -> np.ndarray:
     """The distinct labels, sorted; there must be at least two."""
-    classes = classes_among(read_labels(name, y))
+    labels = read_labels(name, y)
+    if not has_label_given(labels, np.array([0, 1])).any():
+        raise ValueError(
+            f"{name} has no label: all entries are None, NaN or -1, which mean unlabelled. Give "
+            "labels of at least two classes."
+        )
+    classes = classes_among(labels)
     if len(classes) < 2:
         raise ValueError(
             f"{name} holds {len(classes)} class(es), {classes.tolist()}: a classifier needs at "

@@ -281,10 +281,12 @@ def gaussian_nll(mean: Tensor, log_std: Tensor, c: Tensor) -> Tensor:
 
 @in_float32
 @of_whole_minibatch
-def labelled_cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
+def labelled_cross_entropy(scores: Tensor, y: Tensor, *weight: Tensor) -> Tensor:
     """`cross_entropy` of the samples that have a label; those with -1 have none. 0 without any."""
-    each = -log_softmax(scores, 1).gather(1, y.clamp(min=0)[:, None])[:, 0]
-    known = y >= 0
+    known, k = y >= 0, y.clamp(min=0)
+    each = -log_softmax(scores, 1).gather(1, k[:, None])[:, 0]
+    for w in weight:
+        each = each * w[k]
     return torch.where(known, each, 0).sum() / known.sum().clamp(min=1)
 
 

@@ -85,7 +85,8 @@ class TrainingParameters(Checked):
         Largest norm of each network's gradient; longer gradients are scaled down to it.
     ema_decay : float or None
         Decay per step of an exponential moving average of the weights. After `fit` the networks
-        have the averaged weights.
+        have the averaged weights. The average begins at the initial weights, which lose their part
+        in it only after several times 1 / (1 - ema_decay) steps: `fit` warns if it has fewer.
     warm_start : bool
         Whether the next `fit` continues from this one, with its optimizers and random state.
         `n_epochs` then counts the epochs of all calls together. With `lr_decay`, 5 and 5 epochs do
@@ -312,7 +313,7 @@ class TrunkParameters(Checked):
     Parameters
     ----------
     trunk_lr : float or None
-        Learning rate of the shared layers. None: `lr`.
+        Learning rate of the shared layers. None: that of the discriminator, or else `lr`.
     """
 
     trunk_lr: float | None = None

@@ -6,8 +6,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .utils.callers import warn_caller
 from .utils.checks import check_number
 from .utils.parameters import names_of
+
+MOST_UNTRAINED = 0.1  # of the weights' average, without a warning
 
 
 def shaping(estimator: Any) -> dict[str, Any]:
@@ -96,11 +99,25 @@ def check_component(estimator: Any, component: Any, n_samples: int) -> None:
         check_number("component", k, low=0, high=prior.categories[0] - 1, integer=True)
 
 
-def resolve_epochs(n_epochs: int | str, steps_an_epoch: int, n_samples: int) -> int:
+def resolve_epochs(estimator: Any, steps_an_epoch: int, n_samples: int) -> int:
     """ "auto": 2,000 steps, but at least 10 epochs and at most one for every 10 samples."""
+    n_epochs, decay = estimator.n_epochs, estimator.ema_decay
     if isinstance(n_epochs, str):
-        return max(1, min(max(math.ceil(2000 / steps_an_epoch), 10), n_samples // 10))
+        n_epochs = max(1, min(max(math.ceil(2000 / steps_an_epoch), 10), n_samples // 10))
+    n_steps = n_epochs * steps_an_epoch
+    if decay is not None and n_steps and decay**n_steps > MOST_UNTRAINED:
+        warn_caller(
+            f"ema_decay={decay} keeps {decay**n_steps:.0%} of the initial weights in the average "
+            f"after the {n_steps} steps of this fit, so predictions and features are largely those "
+            f"of an untrained network: train for longer, or use ema_decay={_decay_for(n_steps)} or "
+            "None."
+        )
     return n_epochs
+
+
+def _decay_for(n_steps: int) -> float:
+    """A decay whose average is over about the last fifth of so many steps."""
+    return round(max(0.0, 1 - 5 / n_steps), 4)
 
 
 def is_left_out(estimator: Any, X: Any) -> bool:

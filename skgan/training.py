@@ -392,8 +392,9 @@ def _check_processes(estimator: Any, source: ArraySource) -> None:
 
 
 def _make_optimizer(estimator: Any, role: str, parameters: list[Tensor]) -> torch.optim.Optimizer:
-    e, own = estimator, getattr(estimator, f"{role}_lr", None)
+    # A trunk is that of the discriminator, if there is one.
+    e, names = estimator, (f"{role}_lr", "discriminator_lr" if role == "trunk" else "lr", "lr")
+    lr = next(own for name in names if (own := getattr(e, name, None)) is not None)
     return runtime.make_optimizer(
-        e.optimizer, parameters, lr=e.lr if own is None else own, betas=e.betas,
-        weight_decay=e.weight_decay,
-    )  # fmt: skip
+        e.optimizer, parameters, lr=lr, betas=e.betas, weight_decay=e.weight_decay
+    )

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import skgan
 from skgan import (
     BiGANEncoder,
     ContrastiveDiscriminatorFeatures,
@@ -215,3 +216,21 @@ def test_critics_of_several_outputs_and_three_passes(small, digits):
     assert all(np.isfinite(v) for v in row.values())
     assert row["discriminator_real"] == pytest.approx(row["discriminator_other"], rel=1e-4)
     assert row["discriminator_real"] != row["discriminator_generated"]
+
+
+@pytest.mark.parametrize("name", ["ACGANFeatures", "FeatureMatchingClassifier", "InfoGANExtractor"])
+def test_the_rate_of_the_discriminator_is_that_of_its_trunk_too(name, digits):
+    """With a rate near 0 all of D stays where it began, unless the trunk has a rate of its own."""
+    X, y = digits[0][:100], digits[1][:100] % 3
+    cls = getattr(skgan, name)
+
+    def trunk(**settings):
+        est = cls(
+            image_shape=(8, 8), generator=MLPSpec(8), discriminator=MLPSpec(8), random_state=0,
+            weight_decay=0.0, **({"n_epochs": 1} | settings),
+        ).fit(X, y)  # fmt: skip
+        return torch.cat([p.detach().flatten() for p in est.trunk_.parameters()])
+
+    start = trunk(n_epochs=0)
+    slow, own = trunk(discriminator_lr=1e-12), trunk(discriminator_lr=1e-12, trunk_lr=1e-3)
+    assert (slow - start).abs().max() < 1e-9 < 1e-4 < (own - start).abs().max()

@@ -19,7 +19,7 @@ from labels, by a classifier's loss and a GAN's at the same time.
 """
 
 from ..base import BaseGAN, WholeNetwork
-from ..classification import ClassificationMixin
+from ..classification import ClassWeights
 from ..conditional import ConditionalPriorParameters
 from ..critics import CriticParameters
 from ..density import DensityRatioMixin
@@ -32,7 +32,7 @@ from ..utils.parameters import parameter, parameters
 
 @parameters
 class ACGANFeatures(
-    ClassificationMixin, ConditionalPriorParameters, GeneratorParameters, CriticParameters,
+    ClassWeights, ConditionalPriorParameters, GeneratorParameters, CriticParameters,
     TrunkParameters, TrunkFeatures, DensityRatioMixin, BaseGAN,
 ):  # fmt: skip
     """Features from the discriminator of a GAN that classifies as well, trained on labels.
@@ -58,6 +58,12 @@ class ACGANFeatures(
         step, which moves the trunk and the classifier.
     generator_class_weight : float
         Weight of the classification loss of generated samples in the generator's loss.
+    class_weight : None, "balanced" or dict
+        Factors of the classes in the classification loss of real samples: {label: factor}, where
+        labels that are left out have 1; or "balanced", n / (n_classes n_k) for n labelled samples,
+        n_k of them of the class. None: 1 for all. `partial_fit`, which never sees all labels at
+        once, takes no "balanced". Generated samples are of all classes alike. Their logarithms are
+        added to the scores of samples, and not to those that the generator meets.
     classifier_lr : float or None
         Learning rate of the classifier's own layers. None: `lr`.
 
@@ -118,7 +124,10 @@ class ACGANFeatures(
         (real, scores), (fake, scores_hat) = D(x, C), D(x_hat, C)
         l_s = ns_discriminator(real, fake) + self._added(D, batch, (x,), (x_hat,))
         # Paper: all samples have labels. Those without take part in L_S alone.
-        l_c = self.real_class_weight * labelled_cross_entropy(scores, batch.y)
+        w = self._weights_on(x.device)
+        l_c = self.real_class_weight * labelled_cross_entropy(
+            self._with_weights(scores), batch.y, w
+        )
         l_c = l_c + self.generated_class_weight * cross_entropy(scores_hat, c)
         update(trunk=l_s + l_c, discriminator=l_s, classifier=l_c)
         batch.log(discriminator_real=real, discriminator_generated=fake)
@@ -133,7 +142,7 @@ class ACGANFeatures(
         return nets.discriminator(x)
 
     def _scores(self, nets, x):
-        return nets.classifier(x)
+        return self._with_weights(nets.classifier(x))
 
     def _refresh(self, nets, x, z):
         nets.discriminator(x, nets.classifier)

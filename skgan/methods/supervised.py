@@ -30,8 +30,6 @@ from ..utils.checks import check_choice
 from ..utils.docs import A_SCORE_EACH, completed_by
 from ..utils.parameters import parameters
 
-LEAST_WEIGHT = 1e-12  # of a class whose weight is 0: its scores stay finite
-
 
 @parameters
 class SupervisedFeatures(ClassWeights, ClassifierParameters, TrunkFeatures, BaseGAN):
@@ -87,8 +85,7 @@ class SupervisedFeatures(ClassWeights, ClassifierParameters, TrunkFeatures, Base
         nets.classifier(x)
 
     def _scores(self, nets, x):
-        w = self._weights_on(x.device)
-        return nets.classifier(x) + w.clamp_min(LEAST_WEIGHT).log()
+        return self._with_weights(nets.classifier(x))
 
     @completed_by(A_SCORE_EACH)
     def score_samples(self, X):

@@ -66,7 +66,8 @@ class VAEGANEncoder(
         from 0, the first; negative numbers count from the last. Several layers are joined.
     likelihood_tap : {"activation", "norm", "conv"}
         Which output of this layer: after its nonlinearity, after its batch norm, or right after its
-        convolution (or linear map).
+        convolution (or linear map). On small images the outputs of a convolution, whose first
+        weights are small, may move the encoder so little that codes stay near 0: use "norm" there.
     recon_as_fake : bool
         Whether the discriminator learns to tell reconstructions from real samples, and the decoder
         to prevent it (algorithm 1); if not, both take part with samples from the prior only, as in
@@ -83,7 +84,9 @@ class VAEGANEncoder(
     >>> from sklearn.datasets import load_digits
     >>> from skgan import VAEGANEncoder
     >>> X, y = load_digits(return_X_y=True)
-    >>> vaegan = VAEGANEncoder(image_shape=(8, 8), n_epochs=1, random_state=0).fit(X)
+    >>> vaegan = VAEGANEncoder(
+    ...     image_shape=(8, 8), likelihood_tap="norm", n_epochs=1, random_state=0
+    ... ).fit(X)
     >>> vaegan.transform(X).shape, vaegan.reconstruct(X).shape
     ((1797, 128), (1797, 64))
     >>> vaegan.attribute_vector(X, y == 0).shape

@@ -45,19 +45,26 @@ def test_the_loss_of_labels_by_hand_on_four_samples(dtype):
     assert torch.equal(gradient[[1, 3]], torch.zeros(2, 3, dtype=dtype))
     y = torch.tensor([2, 1, 0, 0])
     assert labelled_cross_entropy(given, y).item() == pytest.approx(cross_entropy(given, y).item())
+    w = torch.tensor([3.0, 5.0, 0.5], dtype=dtype)
+    weighted = labelled_cross_entropy(given, torch.tensor([2, -1, 0, -1]), w).item()
+    assert weighted == pytest.approx(-(0.5 * np.log(p[0, 2]) + 3 * np.log(p[2, 0])) / 2, rel=1e-6)
     none = labelled_cross_entropy(given, torch.full((4,), -1))
     assert none.item() == 0 and torch.autograd.grad(none, given)[0].abs().max() == 0
 
 
+@pytest.mark.parametrize("class_weight", [None, {0: 3.0, 4: 0.5}])
 @pytest.mark.parametrize("hidden", [False, True])
-def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, hidden):
+def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, hidden, class_weight):
     X, y = digits[0][:250], digits[1][:250]
     if hidden:  # whole minibatches may be without labels
         y = np.where(np.arange(250) % 3, -1, y)
     settings = SMALL | {
         "real_class_weight": 0.5, "generated_class_weight": 2.0, "generator_class_weight": 3.0,
-        "lr": 1e-3,
+        "lr": 1e-3, "class_weight": class_weight,
     }  # fmt: skip
+    w = torch.ones(10)
+    for k, factor in (class_weight or {}).items():
+        w[k] = factor
     start = ACGANFeatures(**(settings | {"n_epochs": 0})).fit(X, y)
     places = "generator_", "trunk_", "_discriminator_branch_", "_classifier_branch_"
     G, T, d, c = (copy.deepcopy(getattr(start, place)).train() for place in places)
@@ -89,7 +96,9 @@ def test_five_steps_equal_a_loop_written_by_hand(digits, monkeypatch, hidden):
         x_hat = G(z)
         l_s = softplus(-d(T(x))).mean() + softplus(d(T(x_hat))).mean()
         known = labels >= 0
-        l_c = 0.5 * nn.functional.cross_entropy(c(T(x))[known], labels[known])
+        scores = c(T(x))[known] + w.log()
+        each = nn.functional.cross_entropy(scores, labels[known], reduction="none")
+        l_c = 0.5 * (w[labels[known]] * each).mean()
         l_c = l_c + 2.0 * nn.functional.cross_entropy(c(T(x_hat)), k)
         move((T, l_s + l_c), (d, l_s), (c, l_c))
         l_g = softplus(-d(T(x_hat))).mean()
@@ -275,5 +284,10 @@ def test_bad_values_are_named(digits, monkeypatch):
             ACGANFeatures(**{name: -1}).fit(*digits)
     with pytest.raises(ValueError, match="requires y to be passed"):
         ACGANFeatures().fit(digits[0])
+    for nothing in (None, np.nan):
+        with pytest.raises(ValueError, match="y has no label: all entries are None, NaN or -1"):
+            ACGANFeatures().fit(digits[0], np.full(300, nothing, object))
+    with pytest.raises(ValueError, match="class_weight has .*12.*not among the classes"):
+        ACGANFeatures(class_weight={12: 2}).fit(*digits)
     with pytest.raises(ValueError, match=r"y holds 1 class\(es\)"):
         ACGANFeatures().fit(digits[0], np.zeros(300))

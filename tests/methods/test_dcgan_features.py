@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -218,11 +219,25 @@ def test_odd_sizes(small, shape):
 def test_auto_epochs():
     from skgan.settings import resolve_epochs
 
-    assert resolve_epochs("auto", 2, 150) == 15
-    assert resolve_epochs("auto", 32, 4000) == 63
-    assert resolve_epochs("auto", 469, 60_000) == 10
-    assert resolve_epochs("auto", 1, 2) == 1
-    assert resolve_epochs(0, 1, 2) == 0
+    auto, none = DCGANDiscriminatorFeatures(), DCGANDiscriminatorFeatures(n_epochs=0)
+    assert resolve_epochs(auto, 2, 150) == 15
+    assert resolve_epochs(auto, 32, 4000) == 63
+    assert resolve_epochs(auto, 469, 60_000) == 10
+    assert resolve_epochs(auto, 1, 2) == 1
+    assert resolve_epochs(none, 1, 2) == 0
+
+
+def test_an_average_that_keeps_the_initial_weights_is_warned_of(digits):
+    """With ten steps and a decay of .9, .9^10 = 35 % of it are the weights before training."""
+    X = digits[0][:200]
+    settings = {"image_shape": (8, 8), "batch_size": 20, "n_epochs": 1, "random_state": 0}
+    with pytest.warns(UserWarning, match="ema_decay=0.9 keeps 35% of the initial weights") as seen:
+        DCGANDiscriminatorFeatures(ema_decay=0.9, **settings).fit(X)
+    assert seen[0].filename == __file__ and "use ema_decay=0.5 or" in str(seen[0].message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for decay in (None, 0.5, 0.79):  # .79^10 = .095
+            DCGANDiscriminatorFeatures(ema_decay=decay, **settings).fit(X)
 
 
 def test_progress_bar(small, digits, capsys, monkeypatch):
