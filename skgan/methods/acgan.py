@@ -42,7 +42,8 @@ class ACGANFeatures(
     returns the discriminator's layers. It is a classifier as well, with `predict`, `predict_proba`
     and `score`, and `sample(n, y=...)` makes samples of a class. Where at least two other classes
     are present, samples with the label -1 are unlabelled: the discriminator learns from them that
-    they are real, and the classifier nothing.
+    they are real, and the classifier nothing. `class_weight` is for real samples, and its logarithm
+    is added to their scores; generated ones are of all classes alike.
 
     Features are learnt from y: a classifier on them that is fitted to the same labels is no measure
     of what can be learnt without labels.
@@ -58,12 +59,6 @@ class ACGANFeatures(
         step, which moves the trunk and the classifier.
     generator_class_weight : float
         Weight of the classification loss of generated samples in the generator's loss.
-    class_weight : None, "balanced" or dict
-        Factors of the classes in the classification loss of real samples: {label: factor}, where
-        labels that are left out have 1; or "balanced", n / (n_classes n_k) for n labelled samples,
-        n_k of them of the class. None: 1 for all. `partial_fit`, which never sees all labels at
-        once, takes no "balanced". Generated samples are of all classes alike. Their logarithms are
-        added to the scores of samples, and not to those that the generator meets.
     classifier_lr : float or None
         Learning rate of the classifier's own layers. None: `lr`.
 
