@@ -20,6 +20,7 @@ from torch import Tensor
 from ..utils.checks import check_number, random_state_of
 from ..utils.descent import minimised
 from ..utils.fitted import FittedNetworks
+from ..utils.products import SameForAllRows
 from .inversion import Codes
 
 SPREAD = 0.5  # of the starts around the image's code, as a share of the prior's range
@@ -126,7 +127,8 @@ class Editing:
             return total
 
         starts = around(numbers, codes, n_starts, random_state)
-        found, losses = minimised(loss, starts, n_steps, codes.bound, self.tol)
+        with SameForAllRows():
+            found, losses = minimised(loss, starts, n_steps, codes.bound, self.tol)
         z1 = torch.cat([found[losses.argmin()][None], categories], 1)
         share = torch.linspace(0, 1, n_frames, device=z0.device)[:, None]
         path = (1 - share) * z0 + share * z1
