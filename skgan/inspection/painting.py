@@ -165,7 +165,7 @@ class ImageEditor:
             )
         self.projection = self._shown(projector.inverse_transform(self.code[None]))[0]
 
-    def edit(self, target, mask, closeness_weight=1.0, realism_weight=0.1) -> Bunch:
+    def edit(self, target, mask, closeness_weight=1.0, realism_weight=None) -> Bunch:
         """The edit that meets a target (c, h, w) in [0, 1] where the mask (h, w) is.
 
         Returns
@@ -180,7 +180,7 @@ class ImageEditor:
         target = self._networks.like_X(x)[0]
         edit = self._projector.edit(
             self.image, target, mask, closeness_weight=closeness_weight,
-            realism_weight=realism_weight if self.has_judge else 0.0, code=self.code,
+            realism_weight=realism_weight if self.has_judge else None, code=self.code,
             **self._settings,
         )  # fmt: skip
         edit.update(shown=self._shown(edit.images), target=target, mask=np.array(mask))

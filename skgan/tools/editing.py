@@ -24,6 +24,7 @@ from ..utils.products import SameForAllRows
 from .inversion import Codes
 
 SPREAD = 0.5  # of the starts around the image's code, as a share of the prior's range
+REALISM = 0.1  # its weight where a discriminator judges samples
 
 
 class Editing:
@@ -36,7 +37,7 @@ class Editing:
     tol: float
 
     def edit(
-        self, x, target, mask, *, closeness_weight=1.0, realism_weight=0.1, n_steps=100,
+        self, x, target, mask, *, closeness_weight=1.0, realism_weight=None, n_steps=100,
         n_starts=16, n_frames=9, code=None, random_state=0,
     ):  # fmt: skip
         """Change an image so that it meets a target where a mask is, and stays realistic.
@@ -55,9 +56,9 @@ class Editing:
         closeness_weight : float, default=1.0
             Weight of the mean squared distance to the image's code, relative to the prior's
             variance.
-        realism_weight : float, default=0.1
-            Weight of the discriminator's loss softplus(-D(G(z))). It has to be 0 for a GAN whose
-            discriminator does not judge samples.
+        realism_weight : float or None, default=None
+            Weight of the discriminator's loss softplus(-D(G(z))). None is 0.1, or 0 for a GAN whose
+            discriminator does not judge samples; that needs 0 or None.
         n_steps : int, default=100
             Steps of each optimisation.
         n_starts : int, default=16
@@ -80,8 +81,8 @@ class Editing:
             - constraint : ndarray of shape (n_frames,), the weighted mean squared error where the
               mask is, relative to that of the mean sample;
             - closeness : ndarray of shape (n_frames,), the distance to the image's code;
-            - realism : ndarray of shape (n_frames,), the discriminator's logit, or None where it
-              does not judge samples.
+            - realism : ndarray of shape (n_frames,), the discriminator's logit, large for real
+              samples, or what the game has in its place; None where it does not judge samples.
 
         Raises
         ------
@@ -90,6 +91,8 @@ class Editing:
             `realism_weight` above 0 where there is no judge.
         """
         networks = self._networks()
+        if realism_weight is None:
+            realism_weight = REALISM if networks.has_logits else 0.0
         for name, value in (
             ("closeness_weight", closeness_weight),
             ("realism_weight", realism_weight),
@@ -103,7 +106,7 @@ class Editing:
             check_number(name, value, low=low, integer=True)
         if realism_weight and not networks.has_logits:
             raise ValueError(
-                f"realism_weight={realism_weight!r} must be 0 here: no discriminator of "
+                f"realism_weight={realism_weight!r} must be 0 or None here: no discriminator of "
                 f"{type(networks.estimator).__name__} judges samples."
             )
         codes = Codes(networks.prior)

@@ -152,11 +152,11 @@ class FittedNetworks:
 
     @property
     def has_logits(self) -> bool:
-        """Whether a discriminator judges samples."""
+        """Whether a discriminator judges samples: whether the estimator has the hook `_logits`."""
         return hasattr(self.estimator, "_logits")
 
     def logits(self, x: Tensor) -> Tensor:
-        """D's logit, (n,)."""
+        """D's logit, (n,), or what the game has in its place: large where it takes x for real."""
         return self.estimator._logits(self.nets, x).flatten()
 
     @property

@@ -14,12 +14,17 @@ from sklearn.frozen import FrozenEstimator
 from skgan import (
     AutoencoderFeatures,
     BiGANEncoder,
+    CatGANClassifier,
+    CatGANFeatures,
     DCGANDiscriminatorFeatures,
     DCGANSpec,
+    FeatureMatchingClassifier,
     InfoGANExtractor,
     MGANExtractor,
     MLPSpec,
     SupervisedFeatures,
+    TripleGANClassifier,
+    VAEGANEncoder,
 )
 from skgan.tools import GANProjector
 from skgan.tools.inversion import Codes, Difference, code_loss
@@ -362,16 +367,43 @@ def test_bad_edits_are_named(projector, change, message):
         projector.edit(**good | change)
 
 
-def test_without_a_judge_realism_has_to_be_0():
-    from skgan import VAEGANEncoder
+# ------------------------------------------------------------------ judges
 
+
+JUDGED = [VAEGANEncoder, FeatureMatchingClassifier, CatGANFeatures, CatGANClassifier,
+          TripleGANClassifier]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", JUDGED)
+def test_discriminators_that_judge_samples_judge_edits(method):
+    known = method().get_params(deep=False)
+    settings = SMALL | {"encoder": DCGANSpec(4), "n_epochs": 1}
+    gan = method(**{k: v for k, v in settings.items() if k in known}).fit(DIGITS, LABELS)
+    p = GANProjector(FrozenEstimator(gan), method="optimization", n_steps=2, random_state=0)
+    p.fit(DIGITS[:50])
+    mask = np.eye(8)
+    edit = p.edit(DIGITS[0], DIGITS[1], mask, n_steps=40, closeness_weight=0)
+    if method is VAEGANEncoder:  # whose score_samples is its reconstructions' error
+        with torch.no_grad():
+            judged = gan.discriminator_(FittedNetworks(gan).samples(edit.images)).numpy()
+    else:
+        judged = gan.score_samples(edit.images)
+    np.testing.assert_allclose(edit.realism, judged, atol=1e-2)
+    plain, real = (
+        p.edit(DIGITS[0], DIGITS[1], mask, n_steps=40, closeness_weight=0, realism_weight=w)
+        for w in (0, 10)
+    )
+    assert real.realism[-1] > plain.realism[-1]
+
+
+def test_without_a_judge_realism_plays_no_part(monkeypatch):
+    monkeypatch.delattr(VAEGANEncoder, "_logits")
     vaegan = VAEGANEncoder(image_shape=(8, 8), n_epochs=0, random_state=0)
     p = GANProjector(vaegan, method="optimization", n_steps=2, random_state=0).fit(DIGITS)
-    if FittedNetworks(p.gan_).has_logits:
-        pytest.skip("its discriminator judges samples")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        edit = p.edit(DIGITS[0], DIGITS[1], np.ones((8, 8)), realism_weight=0, n_steps=2)
-    assert edit.realism is None
-    with pytest.raises(ValueError, match="realism_weight=0.1 must be 0 here"):
-        p.edit(DIGITS[0], DIGITS[1], np.ones((8, 8)))
+    for weight in ({}, {"realism_weight": 0}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            edit = p.edit(DIGITS[0], DIGITS[1], np.ones((8, 8)), n_steps=2, **weight)
+        assert edit.realism is None
+    with pytest.raises(ValueError, match="realism_weight=0.1 must be 0 or None here"):
+        p.edit(DIGITS[0], DIGITS[1], np.ones((8, 8)), realism_weight=0.1)
