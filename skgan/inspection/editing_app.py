@@ -141,9 +141,9 @@ def edit_app(
     port : int, default=0
         Its port, from 0 to 65535; 0 is any that is free. To reach the page through a tunnel, use
         the same port on both sides.
-    closeness_weight, realism_weight : float, default=1.0 and None, which is 0.1
-        See `GANProjector.edit`; where their sliders begin. Realism plays no part where no
-        discriminator judges samples.
+    closeness_weight, realism_weight : float, default=1.0 and None
+        See `GANProjector.edit`; where their sliders begin, None at 0.1. Realism plays no part
+        where no discriminator judges samples.
     n_steps, n_starts : int, default=50 and 8
         See `GANProjector.edit`: fewer are faster, and meet the painting less well. On one core, an
         edit by the default DCGAN takes 1 to 2 s for digits of 28x28, and 5 s for 64x64 in colour.

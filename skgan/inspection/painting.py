@@ -157,12 +157,7 @@ class ImageEditor:
         }  # fmt: skip
         if code is None:
             code = np.asarray(projector.transform(self.image[None]))[0]
-        self.code = np.asarray(code, np.float32)
-        if self.code.shape != (self._networks.code_dim,):
-            raise ValueError(
-                f"code has shape {self.code.shape}; pass one of shape "
-                f"({self._networks.code_dim},), such as projector.transform(X[:1])[0]."
-            )
+        self.code = self._networks.checked_code(code)[0].numpy(force=True)
         self.projection = self._shown(projector.inverse_transform(self.code[None]))[0]
 
     def edit(self, target, mask, closeness_weight=1.0, realism_weight=None) -> Bunch:

@@ -67,7 +67,7 @@ class Editing:
         n_frames : int, default=9
             Number of samples on the path, at least 2.
         code : array-like of shape (d,), default=None
-            The image's code, if it is known; None projects x.
+            The image's code, if it is known, within the prior's range; None projects x.
         random_state : None, int or RandomState, default=0
             Seed of the starts.
 
@@ -87,8 +87,8 @@ class Editing:
         Raises
         ------
         ValueError
-            For a mask or a target of another shape, a mask without weight, and for a
-            `realism_weight` above 0 where there is no judge.
+            For a mask or a target of another shape, a mask without weight, a code beyond the
+            prior's range, and for a `realism_weight` above 0 where there is no judge.
         """
         networks = self._networks()
         if realism_weight is None:
@@ -114,7 +114,7 @@ class Editing:
         weights = checked_mask(mask, wanted)
         z0 = self._code_of(networks, x, code)
         numbers, categories = codes.parts(z0)
-        variance = codes.bound.square() / 3 if networks.prior.latent == "uniform" else 1.0
+        variance = codes.variance.to(numbers)
 
         def terms(z: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
             x_hat = networks.generate(z)
@@ -151,12 +151,7 @@ class Editing:
             row = np.asarray(x)
             one_sample(networks, "x", row)
             return self._project(row[None])[0].to(networks.device)
-        z = torch.as_tensor(np.asarray(code, np.float32)).reshape(1, -1)
-        if z.shape[1] != networks.code_dim:
-            raise ValueError(
-                f"code has {z.shape[1]} numbers, but codes of this GAN have {networks.code_dim}."
-            )
-        return z.to(networks.device)
+        return networks.checked_code(code)
 
 
 def one_sample(networks: FittedNetworks, name: str, row: Any) -> Tensor:
@@ -172,16 +167,20 @@ def one_sample(networks: FittedNetworks, name: str, row: Any) -> Tensor:
 
 def checked_mask(mask: Any, sample: Tensor) -> Tensor:
     """The weights of a sample's values, which add up to 1."""
+    shape = tuple(sample.shape[1:])
+    shapes = [shape[1:], shape] if len(shape) == 3 else [shape]
     weights = torch.as_tensor(np.asarray(mask, np.float32), device=sample.device)
-    try:
-        weights = weights.expand(sample.shape[1:])
-    except RuntimeError as error:
+    if weights.shape not in shapes:  # no broadcasting: whether of rows or columns, who would know?
         raise ValueError(
-            f"mask has shape {tuple(weights.shape)}; pass one of shape {tuple(sample.shape[-2:])}, "
-            f"or {tuple(sample.shape[1:])}."
-        ) from error
+            f"mask has shape {tuple(weights.shape)}; pass one of shape "
+            f"{' or '.join(map(str, shapes))}."
+        )
     if not bool(torch.isfinite(weights).all()) or weights.min() < 0 or weights.max() <= 0:
-        raise ValueError("mask must have weights of at least 0, some of them above 0.")
+        raise ValueError(
+            f"mask has weights from {weights.min():g} to {weights.max():g}; pass weights of at "
+            "least 0, some of them above 0."
+        )
+    weights = weights.expand(shape)
     return weights / weights.sum()
 
 

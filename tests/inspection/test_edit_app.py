@@ -439,6 +439,7 @@ class NotSkgans(BaseEstimator):
         ({"n_starts": 0}, ValueError, "n_starts=0"),
         ({"n_frames": 1}, ValueError, "n_frames=1"),
         ({"code": np.zeros(3)}, ValueError, r"code has shape \(3,\).*\(8,\)"),
+        ({"code": np.full(8, np.nan)}, ValueError, r"code\[0\]=nan must be finite"),
         ({"show": "yes"}, ValueError, "show='yes'"),
     ],
 )

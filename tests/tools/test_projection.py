@@ -1,6 +1,7 @@
 """GANProjector: codes that are known, rows that do not mix, and edits."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -27,6 +28,7 @@ from skgan import (
     VAEGANEncoder,
 )
 from skgan.tools import GANProjector
+from skgan.tools.editing import checked_mask
 from skgan.tools.inversion import Codes, Difference, code_loss
 from skgan.utils.fitted import FittedNetworks
 
@@ -354,17 +356,71 @@ def test_use_before_fit_and_methods_that_were_not_fitted(gan):
         ({"x": DIGITS[:1]}, "x has shape"),
         ({"target": DIGITS[0, :5]}, "target has shape"),
         ({"mask": np.ones((7, 8))}, "mask has shape"),
-        ({"mask": np.zeros((8, 8))}, "above 0"),
-        ({"mask": -np.ones((8, 8))}, "above 0"),
+        *(
+            (
+                {"mask": np.ones(shape)},
+                rf"mask has shape {re.escape(str(shape))}; pass .*\(8, 8\) or",
+            )
+            for shape in [(8,), (1, 8), (8, 1), (), (64,), (1, 1, 8, 8), (2, 8, 8)]
+        ),
+        ({"mask": np.zeros((8, 8))}, "mask has weights from 0 to 0; .*above 0"),
+        ({"mask": -np.ones((8, 8))}, "mask has weights from -1 to -1"),
+        ({"mask": np.full((8, 8), np.nan)}, "mask has weights from nan to nan"),
         ({"closeness_weight": -1}, "closeness_weight=-1"),
         ({"n_frames": 1}, "n_frames=1"),
-        ({"code": np.zeros(3)}, "code has 3 numbers"),
+        ({"code": np.zeros(3)}, r"code has shape \(3,\); pass one of shape \(8,\)"),
+        ({"code": np.zeros((1, 8))}, r"code has shape \(1, 8\)"),
+        ({"code": np.full(8, np.nan)}, r"code\[0\]=nan must be finite"),
+        ({"code": np.r_[np.zeros(7), 5.0]}, r"code\[7\]=5.0 must be finite, and from -1 to 1"),
     ],
 )
 def test_bad_edits_are_named(projector, change, message):
     good = {"x": DIGITS[0], "target": DIGITS[1], "mask": np.ones((8, 8))}
     with pytest.raises(ValueError, match=message):
         projector.edit(**good | change)
+
+
+def test_masks_of_one_channel_of_colours_and_of_columns(projector):
+    x, target, mask = DIGITS[0], DIGITS[1], np.triu(np.ones((8, 8)))
+    flat, deep = (projector.edit(x, target, m, n_steps=5) for m in (mask, mask[None]))
+    assert np.array_equal(flat.images, deep.images)
+    table = torch.zeros(1, 5)
+    torch.testing.assert_close(
+        checked_mask([0, 1, 0, 3, 0], table).numpy(), np.float32([0, 0.25, 0, 0.75, 0])
+    )
+    with pytest.raises(ValueError, match=r"mask has shape \(1, 5\); pass one of shape \(5,\)"):
+        checked_mask(np.ones((1, 5)), table)
+    colours = checked_mask(np.ones((4, 4)), torch.zeros(1, 3, 4, 4))
+    assert colours.shape == (3, 4, 4) and float(colours.sum()) == pytest.approx(1)
+
+
+@pytest.fixture(scope="module")
+def with_codes():
+    """A projector of a GAN whose prior has normal numbers, a uniform one and categories."""
+    gan = InfoGANExtractor(
+        generator=DCGANSpec(4), discriminator=DCGANSpec(4), image_shape=(8, 8), latent="normal",
+        latent_dim=3, n_continuous=2, categories=(2,), n_epochs=0, random_state=0,
+    )  # fmt: skip
+    return GANProjector(gan, method="optimization", n_steps=3, random_state=0).fit(DIGITS[:50])
+
+
+def test_codes_of_every_part_are_checked(with_codes):
+    def edit(*code):
+        return with_codes.edit(DIGITS[0], DIGITS[1], np.ones((8, 8)), code=code, n_steps=2)
+
+    assert edit(4, 0, 0, 1, 0, 1, 0).codes[0, 0] == 4  # a normal number has no bound
+    for code, i in (((0, 0, 0, 1.1, 0, 1, 0), 3), ((0, 0, 0, 0, 0, 2, 0), 5),
+                    ((0, 0, 0, 0, 0, 1, -0.5), 6), ((0, np.inf, 0, 0, 0, 1, 0), 1)):  # fmt: skip
+        with pytest.raises(ValueError, match=rf"code\[{i}\]="):
+            edit(*code)
+
+
+def test_closeness_is_relative_to_the_variance_of_each_part(with_codes):
+    edit = with_codes.edit(DIGITS[0], DIGITS[1], np.ones((8, 8)), closeness_weight=0, n_steps=30)
+    moved = (edit.codes[-1] - edit.codes[0])[:5]
+    assert np.abs(moved[3:]).max() > 0.05
+    expected = np.sqrt(np.mean(moved**2 / [1, 1, 1, 1 / 3, 1 / 3]))
+    assert edit.closeness[-1] == pytest.approx(expected, rel=1e-4)
 
 
 # ------------------------------------------------------------------ judges
