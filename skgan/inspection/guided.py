@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ..utils.checks import check_choice, check_number
 from ..utils.fitted import N_AT_A_TIME, FittedNetworks
 from ..utils.modules import ACTIVATIONS, watching
-from .drawing import centres, draw_image, frameless, pyplot, sheet
+from .drawing import axes_of_panels, centres, draw_image, frameless, pyplot, sheet
 
 N_FILTERS = 6  # Radford et al. 2016, fig. 5
 FOLLOWED = (
@@ -340,7 +340,7 @@ class GuidedBackpropDisplay:
         -------
         display : GuidedBackpropDisplay
         """
-        _checked_axes(ax, 1 if untrained is None else 2)
+        axes_of_panels(ax, 1 if untrained is None else 2)
         how = {"layer": layer, "filters": filters, "n_top": n_top, "network": network}
         trained = guided_backprop(estimator, X, **how)
         if isinstance(untrained, str):
@@ -372,7 +372,7 @@ class GuidedBackpropDisplay:
             width = 5.0 * len(panels)  # inches
             size = (width, 5.0 * h / w + 0.4)
             _, ax = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
-        axes = _checked_axes(ax, len(panels))
+        axes = axes_of_panels(ax, len(panels))
         self.images_ = []
         for panel, (title, found) in zip(axes, panels.items(), strict=True):
             self.images_.append(draw_image(panel, tiles[title]))
@@ -383,14 +383,6 @@ class GuidedBackpropDisplay:
         self.axes_ = axes
         self.figure_ = axes[0].figure
         return self
-
-
-def _checked_axes(ax: Any, n: int) -> Any:
-    """The Axes, one for each panel; None stays so."""
-    axes = None if ax is None else np.atleast_1d(ax).ravel()
-    if axes is not None and len(axes) != n:
-        raise ValueError(f"ax holds {len(axes)} Axes; pass {n}, one for each panel.")
-    return axes
 
 
 def _tiles(found: GuidedGradients) -> np.ndarray:
