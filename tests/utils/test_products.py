@@ -50,4 +50,6 @@ def test_other_shapes_of_input():
         x = torch.randn(shape)
         with SameForAllRows():
             y = F.linear(x, weight)
+            of_one = F.linear(x, weight[0])
         torch.testing.assert_close(y, F.linear(x, weight))
+        torch.testing.assert_close(of_one, F.linear(x, weight[0]))
