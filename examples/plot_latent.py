@@ -24,6 +24,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from skgan import DCGANDiscriminatorFeatures, DCGANSpec
 from skgan.inspection import SampleDisplay, TraversalDisplay
 from skgan.tools import (
+    attribute_vectors,
     combine_codes,
     draw_codes,
     find_near_duplicates,
@@ -67,6 +68,55 @@ rows = {
 for ax, (title, z) in zip(axes, rows.items(), strict=True):
     SampleDisplay(generate(gan, z).reshape(-1, 1, 8, 8) / 16).plot(n_columns=9, ax=ax)
     ax.set_title(title)
+
+# %%
+# Minus
+# -----
+# DCGAN's paper adds and takes away: a man with glasses, minus a man, plus a woman. Here one kind
+# of image is brighter than others, of the same digit: a bold 0, minus a thin 0, plus a thin 6. Of
+# each of the averages only a few codes are used; the first image of the last row is their result,
+# the others are draws around it.
+
+ink = samples.mean(1)
+
+
+def some(which, bold):
+    """Three codes of a digit: of the boldest samples, or of the thinnest."""
+    order = np.argsort(ink[digit == which])
+    return codes[digit == which][order[-3:] if bold else order[:3]]
+
+
+fig, axes = plt.subplots(4, 1, figsize=(8, 4.5), layout="constrained")
+rows = {
+    "a bold 0": combine_codes([some(0, bold=True)], random_state=0),
+    "a thin 0": combine_codes([some(0, bold=False)], random_state=0),
+    "a thin 6": combine_codes([some(6, bold=False)], random_state=0),
+    "a bold 0 - a thin 0 + a thin 6": combine_codes(
+        [some(0, bold=True), some(6, bold=False)], minus=[some(0, bold=False)], random_state=0
+    ),
+}
+for ax, (title, z) in zip(axes, rows.items(), strict=True):
+    images = generate(gan, z)
+    SampleDisplay(images.reshape(-1, 1, 8, 8) / 16).plot(n_columns=9, ax=ax)
+    ax.set_title(f"{title} (ink of the first: {images[0].mean():.1f})")
+
+# %%
+# Directions of attributes
+# ------------------------
+# `attribute_vectors` makes one direction of each attribute: the mean code of the samples that have
+# it, minus that of the others (Larsen et al. 2016, sec. 4.1). Here attributes are more ink than
+# usual, and a centre that lies left or right. Each row adds one direction to the same code.
+
+columns = np.arange(64) % 8
+attributes = np.column_stack([
+    ink > np.median(ink), (samples * columns).sum(1) / samples.sum(1) > columns.mean()
+])  # fmt: skip
+vectors = attribute_vectors(codes, attributes)
+fig, axes = plt.subplots(2, 1, figsize=(8, 2.6), layout="constrained")
+for ax, vector, name in zip(axes, vectors, ("more ink", "to the right"), strict=True):
+    z = move_codes(zeros[:3].mean(0, keepdims=True), vector, np.linspace(-2, 2, 9))
+    SampleDisplay(generate(gan, z).reshape(-1, 1, 8, 8) / 16).plot(n_columns=9, ax=ax)
+    ax.set_title(name)
 
 # %%
 # Are the images new?

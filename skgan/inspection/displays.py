@@ -27,6 +27,8 @@ class HistoryDisplay:
     ----------
     ax_ : ndarray of Axes, shape (n_panels,)
         The losses, then the critics' outputs. All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (n_panels,)
+        The same, as all displays have theirs.
     figure_ : Figure
     lines_ : dict of str to Line2D
         The curves, by their key in the history.
@@ -65,9 +67,16 @@ class HistoryDisplay:
         Raises
         ------
         NotFittedError
-            If the estimator has no `history_` yet.
+            If the estimator is not fitted.
+        TypeError
+            If it has no `history_`, as a pipeline has none.
         """
-        check_is_fitted(estimator, "history_")
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "history_"):
+            raise TypeError(
+                f"{type(estimator).__name__} has no `history_`: pass the estimator with networks "
+                "itself, such as the step pipeline[-1] or the fitted projector.gan_."
+            )
         return cls(estimator.history_).plot(ax=ax)
 
     def plot(self, ax=None):
@@ -109,7 +118,7 @@ class HistoryDisplay:
             panel.xaxis.get_major_locator().set_params(integer=True)
             if keys:
                 panel.legend()
-        self.ax_ = axes
+        self.ax_ = self.axes_ = axes
         self.figure_ = axes[0].figure
         return self
 
@@ -132,6 +141,8 @@ class SampleDisplay:
     ----------
     ax_ : Axes
         All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (1,)
+        It, as all displays have theirs.
     figure_ : Figure
     image_ : AxesImage
         The whole grid.
@@ -217,6 +228,6 @@ class SampleDisplay:
             ax = new_axes(plt, tiled.shape[0] / tiled.shape[1])
         self.image_ = draw_image(ax, tiled)
         ax.set_axis_off()
-        self.ax_ = ax
+        self.ax_, self.axes_ = ax, np.array([ax])
         self.figure_ = ax.figure
         return self

@@ -85,6 +85,14 @@ def new_axes(plt: Any, height_to_width: float, width: float = 6.0) -> Any:
     return ax
 
 
+def axes_of_panels(ax: Any, n: int) -> Any:
+    """The Axes, one for each panel; None stays so."""
+    axes = None if ax is None else np.atleast_1d(ax).ravel()
+    if axes is not None and len(axes) != n:
+        raise ValueError(f"ax holds {len(axes)} Axes; pass {n}, one for each panel.")
+    return axes
+
+
 def as_images(estimator: Any, X: Any, *others: Any) -> list[np.ndarray]:
     """Samples as an estimator's methods take and return them, as images (n, c, h, w) in [0, 1].
 

@@ -15,6 +15,7 @@ from .painting import ImageEditor
 
 HERE = ("127.0.0.1", "localhost")
 SECONDS_TO_START = 30
+REALISM = 0.1  # the weight that `GANProjector.edit` has by default
 
 
 class EditApp:
@@ -118,7 +119,7 @@ class EditApp:
 
 
 def edit_app(
-    projector, image, *, host="127.0.0.1", port=0, closeness_weight=1.0, realism_weight=0.1,
+    projector, image, *, host="127.0.0.1", port=0, closeness_weight=1.0, realism_weight=None,
     n_steps=50, n_starts=8, n_frames=9, code=None, random_state=0, show=True,
 ):  # fmt: skip
     """Open a page on which an image is edited by painting on it (Zhu et al. 2016, sec. 4).
@@ -140,9 +141,9 @@ def edit_app(
     port : int, default=0
         Its port, from 0 to 65535; 0 is any that is free. To reach the page through a tunnel, use
         the same port on both sides.
-    closeness_weight, realism_weight : float, default=1.0 and 0.1
-        See `GANProjector.edit`; where their sliders begin. Realism plays no part where no
-        discriminator judges samples.
+    closeness_weight, realism_weight : float, default=1.0 and None
+        See `GANProjector.edit`; where their sliders begin, None at 0.1. Realism plays no part
+        where no discriminator judges samples.
     n_steps, n_starts : int, default=50 and 8
         See `GANProjector.edit`: fewer are faster, and meet the painting less well. On one core, an
         edit by the default DCGAN takes 1 to 2 s for digits of 28x28, and 5 s for 64x64 in colour.
@@ -195,6 +196,7 @@ def edit_app(
         raise ValueError(f"host={host!r} must be an address of this machine, such as '127.0.0.1'.")
     check_number("port", port, low=0, high=65535, integer=True)
     check_number("closeness_weight", closeness_weight, low=0)
+    realism_weight = REALISM if realism_weight is None else realism_weight
     check_number("realism_weight", realism_weight, low=0)
     check_flag("show", show)
     editor = ImageEditor(

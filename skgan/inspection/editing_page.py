@@ -302,6 +302,6 @@ def described(edit: Bunch, seconds: float) -> str:
     )
     if edit.realism is not None:
         text += (
-            f" Discriminator's logit: {edit.realism[-1]:.2f} (projection {edit.realism[0]:.2f})."
+            f" Discriminator's score: {edit.realism[-1]:.2f} (projection {edit.realism[0]:.2f})."
         )
     return text

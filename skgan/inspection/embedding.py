@@ -38,6 +38,8 @@ class FeatureMapDisplay:
     ----------
     ax_ : Axes
         All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (1,)
+        It, as all displays have theirs.
     figure_ : Figure
     points_ : PathCollection
         The points, in the order of the samples.
@@ -153,7 +155,7 @@ class FeatureMapDisplay:
         self.points_ = ax.scatter(*self.embedding.T, s=size, c=colours, alpha=alpha, linewidths=0)
         ax.set(xlabel=self.names[0], ylabel=self.names[1])
         self.legend_ = _legend(ax, palette) if palette else None
-        self.ax_ = ax
+        self.ax_, self.axes_ = ax, np.array([ax])
         self.figure_ = ax.figure
         return self
 

@@ -42,6 +42,8 @@ class FilterResponseDisplay:
     ----------
     ax_ : ndarray of Axes, shape (n_panels,)
         The feature maps, then the strongest images. All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (n_panels,)
+        The same, as all displays have theirs.
     figure_ : Figure
     images_ : ndarray of AxesImage, shape (n,)
         The images beside their feature maps.
@@ -206,7 +208,7 @@ class FilterResponseDisplay:
             ]).reshape(k, n_top)  # fmt: skip
             _frame(axes[1], n_top, k, h / w, ["", *names])
             axes[1].set_title("images of the strongest responses", fontsize="medium")
-        self.ax_ = axes
+        self.ax_ = self.axes_ = axes
         self.figure_ = axes[0].figure
         return self
 

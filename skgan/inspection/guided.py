@@ -26,9 +26,13 @@ from torch import Tensor, nn
 from ..utils.checks import check_choice, check_number
 from ..utils.fitted import N_AT_A_TIME, FittedNetworks
 from ..utils.modules import ACTIVATIONS, watching
-from .drawing import centres, draw_image, frameless, pyplot, sheet
+from .drawing import axes_of_panels, centres, draw_image, frameless, pyplot, sheet
 
 N_FILTERS = 6  # Radford et al. 2016, fig. 5
+FOLLOWED = (
+    "Layers end in skgan's own activations, or in one of these modules: "
+    f"{', '.join(kind.__name__ for kind in ACTIVATIONS)}."
+)
 SHARE_SHOWN = 0.98  # of a gradient's values other than 0, within the range of grey
 
 
@@ -102,8 +106,11 @@ def guided_backprop(
     Notes
     -----
     The network runs in eval mode and is left as it was: the rule is applied by hooks, which are
-    removed again. They find PyTorch's activation modules, and those of skgan. What a user-supplied
-    module applies as a function (`torch.relu`) keeps its plain gradient.
+    removed again. They find skgan's own activations and PyTorch's ReLU, LeakyReLU, ELU, SELU, GELU,
+    SiLU, PReLU, Softplus, Mish, Tanh, Hardswish, ReLU6 and CELU; only these end a layer that
+    `layer` counts. All others of a user-supplied network, such as Sigmoid, RReLU, Hardtanh,
+    Softsign, Hardsigmoid, LogSigmoid and Threshold, and what it applies as a function
+    (`torch.relu`), keep their plain gradient.
 
     References
     ----------
@@ -189,8 +196,13 @@ class _Maps:
     """The feature maps of one layer of one network: samples x -> (n, channels, positions)."""
 
     def __init__(self, networks: FittedNetworks, role: str, layer: int):
-        shapes = networks.layer_shapes(role)
-        check_number("layer", layer, low=-len(shapes), high=len(shapes) - 1, integer=True)
+        try:
+            shapes = networks.layer_shapes(role)
+            check_number("layer", layer, low=-len(shapes), high=len(shapes) - 1, integer=True)
+        except ValueError as error:
+            if hasattr(networks.nets, role):
+                raise ValueError(f"{error} {FOLLOWED}") from error
+            raise
         self.networks, self.role = networks, role
         self.layer, self.shape = layer, shapes[layer]
 
@@ -328,6 +340,7 @@ class GuidedBackpropDisplay:
         -------
         display : GuidedBackpropDisplay
         """
+        axes_of_panels(ax, 1 if untrained is None else 2)
         how = {"layer": layer, "filters": filters, "n_top": n_top, "network": network}
         trained = guided_backprop(estimator, X, **how)
         if isinstance(untrained, str):
@@ -359,9 +372,7 @@ class GuidedBackpropDisplay:
             width = 5.0 * len(panels)  # inches
             size = (width, 5.0 * h / w + 0.4)
             _, ax = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
-        axes = np.atleast_1d(ax).ravel()
-        if len(axes) != len(panels):
-            raise ValueError(f"ax holds {len(axes)} Axes; pass {len(panels)}, one for each panel.")
+        axes = axes_of_panels(ax, len(panels))
         self.images_ = []
         for panel, (title, found) in zip(axes, panels.items(), strict=True):
             self.images_.append(draw_image(panel, tiles[title]))

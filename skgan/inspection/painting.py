@@ -157,15 +157,10 @@ class ImageEditor:
         }  # fmt: skip
         if code is None:
             code = np.asarray(projector.transform(self.image[None]))[0]
-        self.code = np.asarray(code, np.float32)
-        if self.code.shape != (self._networks.code_dim,):
-            raise ValueError(
-                f"code has shape {self.code.shape}; pass one of shape "
-                f"({self._networks.code_dim},), such as projector.transform(X[:1])[0]."
-            )
+        self.code = self._networks.checked_code(code)[0].numpy(force=True)
         self.projection = self._shown(projector.inverse_transform(self.code[None]))[0]
 
-    def edit(self, target, mask, closeness_weight=1.0, realism_weight=0.1) -> Bunch:
+    def edit(self, target, mask, closeness_weight=1.0, realism_weight=None) -> Bunch:
         """The edit that meets a target (c, h, w) in [0, 1] where the mask (h, w) is.
 
         Returns
@@ -180,7 +175,7 @@ class ImageEditor:
         target = self._networks.like_X(x)[0]
         edit = self._projector.edit(
             self.image, target, mask, closeness_weight=closeness_weight,
-            realism_weight=realism_weight if self.has_judge else 0.0, code=self.code,
+            realism_weight=realism_weight if self.has_judge else None, code=self.code,
             **self._settings,
         )  # fmt: skip
         edit.update(shown=self._shown(edit.images), target=target, mask=np.array(mask))

@@ -30,6 +30,8 @@ class ProbeTableDisplay:
     ----------
     ax_ : Axes
         All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (1,)
+        It, as all displays have theirs.
     figure_ : Figure
     image_ : AxesImage
         The cells' colours.
@@ -127,7 +129,7 @@ class ProbeTableDisplay:
         labels = ["all labels" if b == "all" else f"{b} per class" for b in self.budgets]
         frameless(ax, x=(np.arange(n_columns), labels), y=(np.arange(n_rows), self.representations))
         ax.set_title(self.title, fontsize="medium")
-        self.ax_ = ax
+        self.ax_, self.axes_ = ax, np.array([ax])
         self.figure_ = ax.figure
         return self
 
@@ -159,6 +161,8 @@ class LabelBudgetDisplay:
     ----------
     ax_ : Axes
         All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (1,)
+        It, as all displays have theirs.
     figure_ : Figure
     lines_ : dict of str to Line2D
         The curves by representation.
@@ -259,7 +263,7 @@ class LabelBudgetDisplay:
         ax.set_xticks(self.n_rows, [f"{n:g}" for n in self.n_rows])
         ax.set_xticks([], minor=True)
         ax.legend()
-        self.ax_ = ax
+        self.ax_, self.axes_ = ax, np.array([ax])
         self.figure_ = ax.figure
         return self
 

@@ -36,6 +36,8 @@ class ReconstructionDisplay:
     ----------
     ax_ : Axes
         All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (1,)
+        It, as all displays have theirs.
     figure_ : Figure
     image_ : AxesImage
         The whole grid.
@@ -132,7 +134,7 @@ class ReconstructionDisplay:
         self.image_ = draw_image(ax, tiled)
         names = ["original", "reconstruction"] * (len(heights) // 2)
         frameless(ax, y=(heights, names))
-        self.ax_ = ax
+        self.ax_, self.axes_ = ax, np.array([ax])
         self.figure_ = ax.figure
         return self
 

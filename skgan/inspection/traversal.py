@@ -47,6 +47,8 @@ class TraversalDisplay:
     ----------
     ax_ : Axes
         All attributes are set by `plot`.
+    axes_ : ndarray of Axes, shape (1,)
+        It, as all displays have theirs.
     figure_ : Figure
     image_ : AxesImage
         The whole grid.
@@ -176,7 +178,7 @@ class TraversalDisplay:
         names = [] if self.values is None else [_short(v) for v in self.values]
         frameless(ax, x=(centres(len(names), w), names))
         ax.set_xlabel(self.code)
-        self.ax_ = ax
+        self.ax_, self.axes_ = ax, np.array([ax])
         self.figure_ = ax.figure
         return self
 

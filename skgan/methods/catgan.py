@@ -97,10 +97,14 @@ class CategoricalGame(
     def _judged(self, D):
         return lambda x: certainty(D(x))
 
+    def _logits(self, nets, x):
+        # D has no logit; in this game it is sure of real samples, and G makes such.
+        return certainty(nets.discriminator(x))
+
     @completed_by(A_SCORE_EACH)
     def score_samples(self, X):
         """-H[p(y | x)] in nats, from -log K to 0: low where D is unsure of the category."""
-        return self._apply(lambda nets: lambda x: certainty(nets.discriminator(x)), X)
+        return self._apply(lambda nets: lambda x: self._logits(nets, x), X)
 
     def _refresh(self, nets, x, z):
         nets.discriminator(x)

@@ -128,13 +128,16 @@ class FeatureMatchingClassifier(
     def _judged(self, D):
         return lambda x: D(x).logsumexp(1)
 
+    def _logits(self, nets, x):
+        return self._scores(nets, x).float().logsumexp(1)
+
     def _scores(self, nets, x):
         return nets.discriminator(x)
 
     @completed_by(A_SCORE_EACH)
     def score_samples(self, X):
         """The logit that a sample is real, log Z(x): low where D takes it for a generated one."""
-        return self._apply(lambda nets: lambda x: self._scores(nets, x).float().logsumexp(1), X)
+        return self._apply(lambda nets: lambda x: self._logits(nets, x), X)
 
     def _refresh(self, nets, x, z):
         nets.discriminator(x)

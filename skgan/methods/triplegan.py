@@ -241,15 +241,14 @@ class TripleGANClassifier(
     def _scores(self, nets, x):
         return nets.classifier(x)
 
+    def _logits(self, nets, x):
+        return nets.discriminator(x, self._best(nets.classifier(x)))
+
     @completed_by(A_SCORE_EACH)
     def score_samples(self, X):
         """D's logit of each sample with the class that C gives it: low where they do not match."""
-
-        def logits(nets):
-            return lambda x: nets.discriminator(x, self._best(nets.classifier(x))).flatten()
-
-        return self._apply(logits, X)
+        return self._apply(lambda nets: lambda x: self._logits(nets, x).flatten(), X)
 
     def _refresh(self, nets, x, z):
-        nets.discriminator(x, self._best(nets.classifier(x)))
+        self._logits(nets, x)
         nets.generator(z)

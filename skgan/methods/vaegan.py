@@ -196,6 +196,9 @@ class VAEGANEncoder(
         """mu(x)."""
         return self._prior().code(nets.encoder(x), "gaussian")
 
+    def _logits(self, nets, x):
+        return nets.discriminator(x)
+
     def _refresh(self, nets, x, z):
         nets.discriminator(x)
         nets.encoder(x)

@@ -20,9 +20,11 @@ from torch import Tensor
 from ..utils.checks import check_number, random_state_of
 from ..utils.descent import minimised
 from ..utils.fitted import FittedNetworks
+from ..utils.products import SameForAllRows
 from .inversion import Codes
 
 SPREAD = 0.5  # of the starts around the image's code, as a share of the prior's range
+REALISM = 0.1  # its weight where a discriminator judges samples
 
 
 class Editing:
@@ -35,7 +37,7 @@ class Editing:
     tol: float
 
     def edit(
-        self, x, target, mask, *, closeness_weight=1.0, realism_weight=0.1, n_steps=100,
+        self, x, target, mask, *, closeness_weight=1.0, realism_weight=None, n_steps=100,
         n_starts=16, n_frames=9, code=None, random_state=0,
     ):  # fmt: skip
         """Change an image so that it meets a target where a mask is, and stays realistic.
@@ -54,9 +56,9 @@ class Editing:
         closeness_weight : float, default=1.0
             Weight of the mean squared distance to the image's code, relative to the prior's
             variance.
-        realism_weight : float, default=0.1
-            Weight of the discriminator's loss softplus(-D(G(z))). It has to be 0 for a GAN whose
-            discriminator does not judge samples.
+        realism_weight : float or None, default=None
+            Weight of the discriminator's loss softplus(-D(G(z))). None is 0.1, or 0 for a GAN whose
+            discriminator does not judge samples; that needs 0 or None.
         n_steps : int, default=100
             Steps of each optimisation.
         n_starts : int, default=16
@@ -65,7 +67,7 @@ class Editing:
         n_frames : int, default=9
             Number of samples on the path, at least 2.
         code : array-like of shape (d,), default=None
-            The image's code, if it is known; None projects x.
+            The image's code, if it is known, within the prior's range; None projects x.
         random_state : None, int or RandomState, default=0
             Seed of the starts.
 
@@ -79,16 +81,18 @@ class Editing:
             - constraint : ndarray of shape (n_frames,), the weighted mean squared error where the
               mask is, relative to that of the mean sample;
             - closeness : ndarray of shape (n_frames,), the distance to the image's code;
-            - realism : ndarray of shape (n_frames,), the discriminator's logit, or None where it
-              does not judge samples.
+            - realism : ndarray of shape (n_frames,), the discriminator's logit, large for real
+              samples, or what the game has in its place; None where it does not judge samples.
 
         Raises
         ------
         ValueError
-            For a mask or a target of another shape, a mask without weight, and for a
-            `realism_weight` above 0 where there is no judge.
+            For a mask or a target of another shape, a mask without weight, a code beyond the
+            prior's range, and for a `realism_weight` above 0 where there is no judge.
         """
         networks = self._networks()
+        if realism_weight is None:
+            realism_weight = REALISM if networks.has_logits else 0.0
         for name, value in (
             ("closeness_weight", closeness_weight),
             ("realism_weight", realism_weight),
@@ -102,7 +106,7 @@ class Editing:
             check_number(name, value, low=low, integer=True)
         if realism_weight and not networks.has_logits:
             raise ValueError(
-                f"realism_weight={realism_weight!r} must be 0 here: no discriminator of "
+                f"realism_weight={realism_weight!r} must be 0 or None here: no discriminator of "
                 f"{type(networks.estimator).__name__} judges samples."
             )
         codes = Codes(networks.prior)
@@ -110,7 +114,7 @@ class Editing:
         weights = checked_mask(mask, wanted)
         z0 = self._code_of(networks, x, code)
         numbers, categories = codes.parts(z0)
-        variance = codes.bound.square() / 3 if networks.prior.latent == "uniform" else 1.0
+        variance = codes.variance.to(numbers)
 
         def terms(z: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
             x_hat = networks.generate(z)
@@ -126,7 +130,8 @@ class Editing:
             return total
 
         starts = around(numbers, codes, n_starts, random_state)
-        found, losses = minimised(loss, starts, n_steps, codes.bound, self.tol)
+        with SameForAllRows():
+            found, losses = minimised(loss, starts, n_steps, codes.bound, self.tol)
         z1 = torch.cat([found[losses.argmin()][None], categories], 1)
         share = torch.linspace(0, 1, n_frames, device=z0.device)[:, None]
         path = (1 - share) * z0 + share * z1
@@ -146,12 +151,7 @@ class Editing:
             row = np.asarray(x)
             one_sample(networks, "x", row)
             return self._project(row[None])[0].to(networks.device)
-        z = torch.as_tensor(np.asarray(code, np.float32)).reshape(1, -1)
-        if z.shape[1] != networks.code_dim:
-            raise ValueError(
-                f"code has {z.shape[1]} numbers, but codes of this GAN have {networks.code_dim}."
-            )
-        return z.to(networks.device)
+        return networks.checked_code(code)
 
 
 def one_sample(networks: FittedNetworks, name: str, row: Any) -> Tensor:
@@ -167,16 +167,20 @@ def one_sample(networks: FittedNetworks, name: str, row: Any) -> Tensor:
 
 def checked_mask(mask: Any, sample: Tensor) -> Tensor:
     """The weights of a sample's values, which add up to 1."""
+    shape = tuple(sample.shape[1:])
+    shapes = [shape[1:], shape] if len(shape) == 3 else [shape]
     weights = torch.as_tensor(np.asarray(mask, np.float32), device=sample.device)
-    try:
-        weights = weights.expand(sample.shape[1:])
-    except RuntimeError as error:
+    if weights.shape not in shapes:  # no broadcasting: whether of rows or columns, who would know?
         raise ValueError(
-            f"mask has shape {tuple(weights.shape)}; pass one of shape {tuple(sample.shape[-2:])}, "
-            f"or {tuple(sample.shape[1:])}."
-        ) from error
+            f"mask has shape {tuple(weights.shape)}; pass one of shape "
+            f"{' or '.join(map(str, shapes))}."
+        )
     if not bool(torch.isfinite(weights).all()) or weights.min() < 0 or weights.max() <= 0:
-        raise ValueError("mask must have weights of at least 0, some of them above 0.")
+        raise ValueError(
+            f"mask has weights from {weights.min():g} to {weights.max():g}; pass weights of at "
+            "least 0, some of them above 0."
+        )
+    weights = weights.expand(shape)
     return weights / weights.sum()
 
 

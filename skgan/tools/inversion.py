@@ -34,8 +34,10 @@ class Codes:
         self.sizes = list(prior.categories)
         self.n_numbers = prior.dim - sum(self.sizes)
         self.bound = torch.ones(self.n_numbers)
+        self.variance = torch.full((self.n_numbers,), 1 / 3)  # of U(-1, 1)
         if prior.latent == "normal":
             self.bound[: prior.latent_dim] = NORMAL_BOUND
+            self.variance[: prior.latent_dim] = 1
 
     @property
     def has_categories(self) -> bool:

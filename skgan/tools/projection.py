@@ -44,6 +44,7 @@ from ..utils.devices import on_cpu_by_default
 from ..utils.docs import A_SCORE_EACH, X_AS_IN_FIT, completed_by
 from ..utils.fitted import FittedNetworks
 from ..utils.parameters import parameter, parameters
+from ..utils.products import SameForAllRows
 from .editing import Editing
 from .generation import generate
 from .inversion import Codes, Difference, reporting, trained_encoder
@@ -321,7 +322,8 @@ class GANProjector(Editing, TransformerMixin, BaseEstimator):
                 x = networks.encoded(X[first : first + size])
                 n = len(x)
                 x = torch.cat([x, x[:1].expand(size - n, *x.shape[1:])])
-                z, loss = self._projected(networks, x, progress)
+                with SameForAllRows():
+                    z, loss = self._projected(networks, x, progress)
                 found.append((z[:n], loss[:n]))
         z, loss = (torch.cat(parts).cpu() for parts in zip(*found, strict=True))
         return z, loss

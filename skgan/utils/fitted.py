@@ -14,6 +14,7 @@ from .checks import check_choice
 from .modules import run_layers
 
 N_AT_A_TIME = 512  # samples
+EDGE = 1e-5  # of a prior's range, by which rounding may miss it
 NO_READERS = ("generator", "trunk")  # networks that read z, or that others contain
 
 
@@ -130,6 +131,37 @@ class FittedNetworks:
         """How many numbers a code has of which the generator makes a sample."""
         return self.estimator.latent_dim if self.prior is None else self.prior.dim
 
+    def checked_code(self, code: Any) -> Tensor:
+        """A code of shape (d,) that the prior can draw, as a tensor (1, d).
+
+        Raises
+        ------
+        ValueError
+            For another shape, for numbers that are not finite or beyond the prior's range, and
+            for parts that are no probabilities of categories.
+        """
+        code = code.numpy(force=True) if isinstance(code, Tensor) else code
+        z = np.asarray(code, np.float32)
+        such = "such as projector.transform(X[:1])[0]"
+        if z.shape != (self.code_dim,):
+            raise ValueError(
+                f"code has shape {z.shape}; pass one of shape ({self.code_dim},), {such}."
+            )
+        low, high = np.full((2, len(z)), np.inf) * [[-1], [1]]
+        if self.prior is not None:
+            n_categories = sum(self.prior.categories)
+            first = self.prior.latent_dim if self.prior.latent == "normal" else 0
+            low[first:], high[first:] = -1, 1
+            low[len(z) - n_categories :] = 0
+        wrong = np.flatnonzero(~(np.isfinite(z) & (z >= low - EDGE) & (z <= high + EDGE)))
+        if len(wrong):
+            i = int(wrong[0])
+            raise ValueError(
+                f"code[{i}]={z[i]} must be finite, and from {low[i]:g} to {high[i]:g}, as the "
+                f"prior is: pass a code in its range, {such}."
+            )
+        return torch.from_numpy(z)[None].to(self.device)
+
     def draw(self, n: int, random_state: Any = None, component: Any = None) -> Tensor:
         """n draws of z from the prior, those of `sample` for the same random state."""
         return self.estimator._seeded_draw(n, random_state, component).to(self.device)
@@ -152,11 +184,11 @@ class FittedNetworks:
 
     @property
     def has_logits(self) -> bool:
-        """Whether a discriminator judges samples."""
+        """Whether a discriminator judges samples: whether the estimator has the hook `_logits`."""
         return hasattr(self.estimator, "_logits")
 
     def logits(self, x: Tensor) -> Tensor:
-        """D's logit, (n,)."""
+        """D's logit, (n,), or what the game has in its place: large where it takes x for real."""
         return self.estimator._logits(self.nets, x).flatten()
 
     @property

@@ -7,7 +7,9 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
-from skgan.inspection import HistoryDisplay, SampleDisplay
+import skgan.inspection
+from skgan.inspection import ActivityRecord, HistoryDisplay, SampleDisplay
+from tests.inspection.drawn import check_image_is_seen, colours_at
 
 HISTORY = [
     {
@@ -58,6 +60,74 @@ def test_history_draws_each_value_at_its_epoch():
         "discriminator on real",
         "discriminator on generated",
     ]
+
+
+def test_the_figure_shows_the_curves():
+    from matplotlib.colors import to_rgb
+
+    display = HistoryDisplay(HISTORY).plot()
+    for panel in display.ax_:
+        panel.get_legend().set_visible(False)  # it may lie upon a curve
+        for line in panel.lines:
+            colour = np.multiply(to_rgb(line.get_color()), 255)
+            x = np.array([1, 1.2, 2, 2.2])  # at epochs and between them, away from crossings
+            seen = colours_at(panel, x, np.interp(x, *line.get_data()))
+            np.testing.assert_allclose(seen, np.tile(colour, (4, 1)), atol=60)
+        assert (colours_at(panel, [1.25], [np.mean(panel.get_ylim())]) == 255).all()
+
+
+def test_the_figure_shows_the_samples(plt):
+    for c in (1, 3):
+        images = np.random.default_rng(c).random((5, c, 4, 5))
+        display = SampleDisplay(images).plot(n_columns=3)
+        for i, (top, left) in enumerate([(0, 0), (0, 6), (0, 12), (5, 0), (5, 6)]):
+            image = images[i, 0] if c == 1 else images[i].transpose(1, 2, 0)
+            check_image_is_seen(display.ax_, image, left, top)
+        assert (colours_at(display.ax_, [5, 14], [0, 6]) == 255).all()  # gap, empty place
+
+
+ONES = np.ones((2, 1, 4, 4))
+DISPLAYS = {
+    "HistoryDisplay": ((HISTORY,), 2),
+    "SampleDisplay": ((ONES,), 1),
+    "ReconstructionDisplay": ((ONES, ONES), 1),
+    "TraversalDisplay": ((ONES[None],), 1),
+    "FilterResponseDisplay": ((ONES, np.zeros((2, 3, 2, 2)), np.ones((3, 2, 1, 4, 4)),
+                               np.zeros((3, 2))), 2),
+    "FeatureMapDisplay": ((np.eye(2),), 1),
+    "GuidedBackpropDisplay": ((gradients := skgan.inspection.GuidedGradients(
+        np.arange(2), *np.zeros((2, 2, 1), int), np.ones((2, 1)), ONES[:, None], ONES[:, None]
+    ), gradients), 2),
+    "FilterActivityDisplay": ((ActivityRecord([1], *[{"a": np.ones((1, 2))}] * 3),), 2),
+    "ProbeTableDisplay": (([[0.5]],), 1),
+    "LabelBudgetDisplay": (([10], [[0.5]]), 1),
+}  # fmt: skip
+NAMED = {
+    "ProbeTableDisplay": {"representations": ["a"], "budgets": [2]},
+    "LabelBudgetDisplay": {"representations": ["a"]},
+}
+
+
+@pytest.mark.parametrize("name", [n for n in skgan.inspection.__all__ if n.endswith("Display")])
+def test_every_display_has_its_figure_and_an_array_of_axes(name, plt):
+    given, n_axes = DISPLAYS[name]
+    display = getattr(skgan.inspection, name)(*given, **NAMED.get(name, {}))
+    assert not hasattr(display, "axes_") and display.plot() is display
+    assert isinstance(display.axes_, np.ndarray) and display.axes_.size == n_axes
+    assert all(isinstance(ax, plt.Axes) for ax in display.axes_.flat)
+    assert all(ax.figure is display.figure_ for ax in display.axes_.flat)
+    if hasattr(display, "ax_"):
+        assert list(np.atleast_1d(display.ax_).flat) == list(display.axes_.flat)
+
+
+def test_history_of_a_pipeline_says_what_it_needs():
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler
+
+    pipeline = make_pipeline(MinMaxScaler(), StubGAN()).fit(np.eye(2))
+    with pytest.raises(TypeError, match=r"Pipeline has no `history_`: .* pipeline\[-1\]"):
+        HistoryDisplay.from_estimator(pipeline)
+    HistoryDisplay.from_estimator(pipeline[-1])
 
 
 def test_history_without_a_critic_has_one_panel():

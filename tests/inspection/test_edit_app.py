@@ -368,17 +368,20 @@ def test_what_fails_is_said_and_the_page_goes_on(page, editor, clock, monkeypatc
     assert page.status.text.startswith("Found in ")
 
 
-def test_without_a_judge_there_is_no_weight_of_realism(clock):
+@pytest.mark.parametrize("judges", [True, False])
+def test_without_a_judge_there_is_no_weight_of_realism(clock, judges, monkeypatch):
     pytest.importorskip("bokeh", reason='needs Bokeh: pip install "skgan[app]"')
     gan = VAEGANEncoder(n_epochs=0, random_state=0, device="cpu").fit(DIGITS[:50])
+    if not judges:
+        monkeypatch.delattr(VAEGANEncoder, "_logits")
     projector = GANProjector(FrozenEstimator(gan), **PROJECTOR | {"n_steps": 2}).fit(DIGITS[:50])
     editor = ImageEditor(projector, DIGITS[0], n_steps=2, n_starts=2)
     page = opened(editor, clock)
-    assert page.realism.visible == editor.has_judge
+    assert page.realism.visible == editor.has_judge == judges
     drag(page, (0.5, 7.5), (0.5, 0.5))
     clock.all()
     assert page.status.text.startswith("Found in ")
-    assert ("logit" in page.status.text) == editor.has_judge
+    assert ("Discriminator's score" in page.status.text) == judges
 
 
 # ---------------------------------------------------------------- the app
@@ -436,6 +439,7 @@ class NotSkgans(BaseEstimator):
         ({"n_starts": 0}, ValueError, "n_starts=0"),
         ({"n_frames": 1}, ValueError, "n_frames=1"),
         ({"code": np.zeros(3)}, ValueError, r"code has shape \(3,\).*\(8,\)"),
+        ({"code": np.full(8, np.nan)}, ValueError, r"code\[0\]=nan must be finite"),
         ({"show": "yes"}, ValueError, "show='yes'"),
     ],
 )

@@ -21,6 +21,7 @@ from skgan import (
 )
 from skgan.callbacks import JSONLLogger
 from skgan.inspection import GuidedBackpropDisplay, guided_backprop, untrained_copy
+from skgan.utils.modules import ACTIVATIONS
 
 IMAGES = {"image_shape": (8, 8)}
 
@@ -356,8 +357,33 @@ def test_a_display_of_different_gradients_or_axes_is_refused(small, digits, plt)
         GuidedBackpropDisplay(two, one)
     with pytest.raises(ValueError, match="ax holds 1 Axes; pass 2"):
         GuidedBackpropDisplay(one, one).plot(ax=plt.subplots()[1])
+    for untrained, n in (("copy", 2), (one, 2), (None, 1)):  # before anything is computed
+        axes = plt.subplots(1, 3 - n)[1]
+        with pytest.raises(ValueError, match=f"ax holds {3 - n} Axes; pass {n}"):
+            GuidedBackpropDisplay.from_estimator("never looked at", X, untrained=untrained, ax=axes)
     with pytest.raises(ValueError, match="untrained='none' is unknown"):
         GuidedBackpropDisplay.from_estimator(gan, X, untrained="none")
+
+
+def test_the_activations_that_are_followed_are_named(digits):
+    """A sigmoid ends no layer and keeps its plain gradient: the docstring and errors say so."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 6, 3, 2, 1), nn.Sigmoid(), nn.Conv2d(6, 6, 3, 2, 1), nn.ReLU(),
+        nn.Flatten(), nn.Linear(24, 1),
+    )  # fmt: skip
+    gan = DCGANDiscriminatorFeatures(
+        discriminator=net, image_shape=(8, 8), latent_dim=4, n_epochs=0, random_state=0
+    ).fit(X := digits[0])
+    found, D = guided_backprop(gan, X, filters=[0]), gan.discriminator_
+    x = torch.from_numpy(found.inputs[0]).requires_grad_()
+    row, column = found.positions[0, 0]
+    (plain,) = torch.autograd.grad(D[:4](x)[0, 0, row, column], x)
+    np.testing.assert_allclose(found.gradients[0], plain, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match=r"layer=1 .*\[-1, 0\]\. Layers end in .*ReLU, LeakyReLU"):
+        guided_backprop(gan, X, layer=1)
+    for kind in ACTIVATIONS:
+        assert kind.__name__ in guided_backprop.__doc__
 
 
 def test_the_default_copy_is_of_the_class_of_the_estimator(small, digits, plt):
