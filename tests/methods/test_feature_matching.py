@@ -290,3 +290,15 @@ def test_bad_values_are_named(digits, monkeypatch, settings, message):
     monkeypatch.setattr("skgan.training.train", lambda *_args: pytest.fail("training began"))
     with pytest.raises(ValueError, match=message):
         fitted(*digits, **settings)
+
+
+def test_scores_of_samples_are_the_logit_of_being_real():
+    """log Z(x) is the log-sum-exp of the scores of the classes."""
+    X, few, *_ = moons(0)
+    y = np.where(few >= 0, few, -1)
+    y[np.flatnonzero(few == 1)[0]] = 2  # three classes, so that decision_function has all scores
+    est = FeatureMatchingClassifier(
+        generator=MLPSpec(8), discriminator=MLPSpec(8), n_epochs=1, random_state=0, device="cpu"
+    ).fit(X, y)
+    expected = np.log(np.exp(est.decision_function(X).astype(float)).sum(1))
+    np.testing.assert_allclose(est.score_samples(X), expected, atol=1e-5)
