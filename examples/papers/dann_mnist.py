@@ -16,10 +16,11 @@ alone:
 
 Settings: "paper" is the network of Ganin et al. 2016 for MNIST, as tf-dann has it, with the
 paper's optimizer and schedules; "bn" has batch norm and dropout, and Adam, as replications have;
-"each" is "bn" with batch norm for each domain, since replications pass each half of a minibatch
-through the network by itself; "instance" is "bn", but normalises each image by its own mean and
-standard deviation; "vada" adds to it entropy and virtual adversarial training, and averages weights
-(Shu et al. 2018, whose weights these are but for that of the domain loss).
+"each" is "bn" with batch norm for each domain, since replications and the code of Shu et al. 2018
+pass each half of a minibatch through the network by itself; "instance" is "each", but normalises
+each image by its own mean and standard deviation; "vada" adds to it entropy and virtual adversarial
+training, and averages weights (Shu et al., whose weights these are but for that of the domain
+loss).
 
 Ways: "source" trains on the source alone, "dann" against the domain head in one step,
 "alternating" the head first, "target" on the target with its labels. All take as many steps, of as
@@ -69,7 +70,7 @@ BN = PAPER | {
     "lr_decay": None,
 }  # fmt: skip
 EACH = BN | {"norm_per_domain": True}
-INSTANCE = BN | {"input_norm": "instance"}
+INSTANCE = EACH | {"input_norm": "instance"}
 VADA = INSTANCE | {
     "entropy_weight": 0.01, "vat_weight": 0.01, "vat_source_weight": 1.0, "vat_radius": 3.0,
     "ema_decay": 0.998,
@@ -161,7 +162,7 @@ def study(name, n_epochs, seed, data, options):
     if way in ("source", "target"):
         # As many steps with as many labelled images: half of each minibatch is the target's below.
         X, labels = (S if way == "source" else T), y
-        estimator.set_params(batch_size=64)
+        estimator.set_params(batch_size=64, norm_per_domain=False)
     else:
         X, labels = np.concatenate([S, T]), np.concatenate([y, np.full(len(y), -1)])
     estimator, report = common.trained(estimator, n_epochs, seed, options, X, labels)
@@ -171,7 +172,8 @@ def study(name, n_epochs, seed, data, options):
     known = learnt[:N_FOR_SVM]
     # With batch norm for each domain, it is said which one samples are from.
     of_known, of_source = (
-        {"sample_domain": np.ones(len(a))} if setting == "each" else {} for a in (known, S_test)
+        {"sample_domain": np.ones(len(a))} if estimator.norm_per_domain else {}
+        for a in (known, S_test)
     )
     Z = estimator.transform(known, **of_known)
     Z_source, Z_target = estimator.transform(S_test, **of_source), estimator.transform(T_test)
