@@ -43,6 +43,8 @@ METHODS = {
     "adversary_15": BASE,
     "simultaneous_15": BASE | {"play": "simultaneous"},
     "chosen_15": BASE,
+    "vada_15": BASE | TERMS | {"domain_weight": 0.0},
+    "both_15": BASE | TERMS,
     "source_32_4": NARROW | {"domain_weight": 0.0},
     "adversary_32_4": NARROW,
     "simultaneous_32_4": NARROW | {"play": "simultaneous"},
