@@ -21,7 +21,6 @@ attribute but those that its class declares (`_holds`, `_networks`), each of its
 """
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ from .data.arrays import FORMAT, DataFormat
 from .nn import NETWORKS, DCGANSpec, MLPSpec, add_heads
 from .nn.init import lay_out
 from .utils import kinds, plain
+from .utils.callers import warn_caller
 from .utils.files import write_atomically
 from .utils.modules import copied
 from .utils.sealed import ERRORS, ForeignError, seal, unseal, verified
@@ -313,12 +313,10 @@ def _update_format_1(path: str, document: dict[str, Any], tensors: Mapping[str, 
     _check_tensors("", document["tensors"], found)
     document["state"].pop("n_features_out_", None)  # is computed by now
     if document["state"].pop("_training", None) is not None:
-        warnings.warn(
+        warn_caller(
             f"{path} is of an earlier skgan, whose state of training is in PyTorch's format and is "
             "no longer opened: the estimator can be used, but its training cannot continue; fit "
-            "will start anew.",
-            UserWarning,
-            stacklevel=4,
+            "will start anew."
         )
 
 
@@ -350,11 +348,9 @@ def _leave_out_folder(parameters: dict[str, Any]) -> None:
     parameters["checkpoint_dir"] = None
     if parameters.get("resume") == "must":
         parameters["resume"] = "auto"
-    warnings.warn(
+    warn_caller(
         f"checkpoint_dir={os.fspath(folder)!r} of the file is left out: set it anew with "
-        "set_params(checkpoint_dir=...) if fit is to write checkpoints there.",
-        UserWarning,
-        stacklevel=5,
+        "set_params(checkpoint_dir=...) if fit is to write checkpoints there."
     )
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -125,11 +124,9 @@ def is_left_out(estimator: Any, X: Any) -> bool:
     if not hasattr(X, "__len__") or len(X) != 1:
         return False
     estimator._validate(X, reset=False)
-    warnings.warn(
+    warn_caller(
         "X has 1 sample, and training needs at least 2: it is left out. Pass it with others, such "
-        "as those of the next or the last call.",
-        UserWarning,
-        stacklevel=6,
+        "as those of the next or the last call."
     )
     return True
 
@@ -142,8 +139,4 @@ def check_epochs_left(n_epochs: int, done: int) -> None:
             "as many, or start anew with warm_start=False."
         )
     if done == n_epochs:
-        warnings.warn(
-            f"n_epochs={n_epochs} are done already: warm_start has nothing to do.",
-            UserWarning,
-            stacklevel=4,
-        )
+        warn_caller(f"n_epochs={n_epochs} are done already: warm_start has nothing to do.")

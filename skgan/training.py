@@ -5,7 +5,6 @@ import functools
 import itertools
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +21,7 @@ from .engine.loop import Plan, indices, interrupts, minibatches, several, split_
 from .engine.players import Players
 from .nn import joined, layers_from_data, start_from_data
 from .utils import processes
+from .utils.callers import warn_caller
 from .utils.checks import check_choice, check_number, is_word, random_state_of
 from .utils.domains import samples_from
 from .utils.parameters import Checked, names_of, parameter, parameters
@@ -245,11 +245,9 @@ class Training:
                     raise
                 self._go_back(good[0], n_failures)
                 what = "ends there" if verb == "stop" else "goes on from there with other draws"
-                warnings.warn(
+                warn_caller(
                     f"{error} on_divergence={verb!r}: training went back to where it was after "
-                    f"{done} epoch(s), and {what}.",
-                    UserWarning,
-                    stacklevel=7,
+                    f"{done} epoch(s), and {what}."
                 )
                 if verb == "stop":
                     return None

@@ -4,9 +4,10 @@ import errno
 import importlib.util
 import os
 import re
-import warnings
 from pathlib import Path
 from typing import Any
+
+from ..utils.callers import warn_caller
 
 
 class Callback:
@@ -205,11 +206,9 @@ class EpochLogger(Callback):
         try:
             self._write(estimator, context, row)
         except self._failures() as error:
-            warnings.warn(
+            warn_caller(
                 f"{type(self).__name__} lost epoch {row['epoch']}: {self._lost(error)}. "
-                "Training continues.",
-                UserWarning,
-                stacklevel=2,
+                "Training continues."
             )
 
     def _write(self, estimator: Any, context: Any, row: dict[str, float]) -> None:

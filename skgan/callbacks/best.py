@@ -1,11 +1,11 @@
 """The best epoch by a loss or a score: stop after it, go back to it, keep it in a file."""
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..utils.callers import warn_caller
 from ..utils.checks import check_flag, check_number
 from .base import Callback, check_is_gan, check_path, check_writable, own_path, row_of
 from .values import Record, Values, check_alone
@@ -47,11 +47,9 @@ class BestEpoch(Callback):
             self._improved(context)
         self._show(record)
         if self._is_over(record) and record.best_epoch is None:
-            warnings.warn(
+            warn_caller(
                 f"{type(self).__name__}: {self._values.column} was never a finite number in "
-                f"{len(record.looks)} looks, so there is no best epoch.",
-                UserWarning,
-                stacklevel=2,
+                f"{len(record.looks)} looks, so there is no best epoch."
             )
         return self._is_over(record)
 
@@ -179,22 +177,18 @@ class EarlyStopping(BestEpoch):
         if training.is_partial:
             return
         if self.restore_best and best is not None and not training.keep(best):
-            warnings.warn(
+            warn_caller(
                 f"EarlyStopping(restore_best=True): {self._values.column} was best after epoch "
                 f"{best}, whose networks are not kept, as they are in checkpoint_dir: the fit can "
-                f"go back to later epochs only.",
-                UserWarning,
-                stacklevel=2,
+                f"go back to later epochs only."
             )
         if self._is_over(record):
             training.end()
             since = f"has not improved since epoch {best}" if best else "was never a finite number"
-            warnings.warn(
+            warn_caller(
                 f"EarlyStopping(patience={self.patience}): {self._values.column} {since} in "
                 f"{len(training.history)} epochs, so this fit trains no further: raise patience to "
-                "go on.",
-                UserWarning,
-                stacklevel=2,
+                "go on."
             )
 
     def _improved(self, context: Any) -> None:
@@ -307,9 +301,7 @@ class BestCheckpoint(BestEpoch):
         try:
             fitted.save(path)
         except OSError as error:
-            warnings.warn(
+            warn_caller(
                 f"BestCheckpoint lost epoch {fitted.n_epochs_}: {os.fspath(path)!r} cannot be "
-                f"written ({error.strerror}). Training continues.",
-                UserWarning,
-                stacklevel=2,
+                f"written ({error.strerror}). Training continues."
             )

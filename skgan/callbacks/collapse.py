@@ -1,12 +1,12 @@
 """Notices that a GAN's training has collapsed."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
+from ..utils.callers import warn_caller
 from ..utils.checks import check_choice, check_number, random_state_of
 from ..utils.fitted import FittedNetworks
 from .base import Callback, check_is_gan, row_of
@@ -106,7 +106,7 @@ class CollapseGuard(Callback):
         looks.append(look)
         lasting = [sign for sign in look["signs"] if self._lasts(sign, looks)]
         for sign in lasting:
-            warnings.warn(self._message(sign, look), UserWarning, stacklevel=2)
+            warn_caller(self._message(sign, look))
         return bool(lasting) and self.action == "stop"
 
     def _diversity(self, networks: FittedNetworks, X: Any) -> float:

@@ -1,10 +1,10 @@
 """A log that MLflow keeps."""
 
 import time
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
+from ..utils.callers import warn_caller
 from ..utils.checks import check_flag
 from .base import EpochLogger, check_installed, own_place, run_of
 
@@ -100,7 +100,7 @@ class MLflowLogger(EpochLogger):
             try:
                 run.client.set_terminated(run.id, "FINISHED" if run.is_done else "FAILED")
             except _failures() as error:
-                warnings.warn(f"MLflowLogger could not end its run: {error}", stacklevel=2)
+                warn_caller(f"MLflowLogger could not end its run: {error}")
 
     def _begin(self, estimator: Any, context: Any) -> _Run:
         import mlflow
@@ -132,11 +132,9 @@ class MLflowLogger(EpochLogger):
             for i in range(0, len(params), MOST):
                 run.client.log_batch(run.id, params=params[i : i + MOST])
         except _failures() as error:  # a run's parameters cannot change
-            warnings.warn(
+            warn_caller(
                 f"MLflowLogger could not log the parameters: {error} Training goes on; give each "
-                "fit a run of its own, or set params=False.",
-                UserWarning,
-                stacklevel=2,
+                "fit a run of its own, or set params=False."
             )
 
     def _write(self, estimator: Any, context: Any, row: dict[str, float]) -> None:

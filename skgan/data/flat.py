@@ -1,10 +1,11 @@
 """Rows of a table that look like flattened images, of which users should be told."""
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
+
+from ..utils.callers import warn_caller
 
 SMALLEST_SIDE = 8  # pixels
 LEAST_LEVELS = 16  # of grey: counts, choices and flags have fewer
@@ -34,11 +35,9 @@ def side_of_flat_images(X: Any) -> int | None:
 def warn_of_flat_images(X: Any) -> None:
     """Warn where the rows of a table seem to be square images."""
     if (side := side_of_flat_images(X)) is not None:
-        warnings.warn(
+        warn_caller(
             f"X has rows of {X.shape[1]} whole numbers of one range, as images of {side}x{side} "
             f"pixels have. Without image_shape they are rows of a table: their columns are "
             f"standardised, and dense networks are trained. Set image_shape=({side}, {side}) if "
-            "they are images; if not, name a network, such as 'mlp', instead of 'auto'.",
-            UserWarning,
-            stacklevel=6,
+            "they are images; if not, name a network, such as 'mlp', instead of 'auto'."
         )

@@ -1,12 +1,12 @@
 """The range of images: learnt in fit, with a word where what is learnt cannot be meant."""
 
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from ..utils.callers import warn_caller
 from ..utils.checks import check_number, is_word
 from .sources import LazyImages
 
@@ -158,7 +158,7 @@ def _check_held(low: float, high: float, what: str) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=7)  # where fit was called
+    warn_caller(message)  # where fit was called
 
 
 def _warn_of_two_levels(X: Any) -> None:

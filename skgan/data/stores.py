@@ -3,7 +3,6 @@
 import importlib
 import os
 import re
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset
 
+from ..utils.callers import warn_caller
 from ..utils.seeds import global_state_kept
 from .tensors import apart, together
 
@@ -113,12 +113,10 @@ class Items:
             pairs = [(self._image(i), self._image(i)) for i in range(min(N_TWICE, len(self)))]
         if all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs):
             return
-        warnings.warn(
+        warn_caller(
             f"items of {self.name} differ from one reading to the next, as its transform draws at "
             "random: features of the same row will differ, too. Leave such changes to augment=, "
-            "and give the Dataset a transform that repeats.",
-            UserWarning,
-            stacklevel=5,
+            "and give the Dataset a transform that repeats."
         )
 
     def __len__(self) -> int:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..utils import plain, processes, sealed
+from ..utils.callers import warn_caller
 from ..utils.files import write_atomically
 from ..utils.seeds import stream
 from .players import Players, laid_out_as, role_of
@@ -178,7 +178,7 @@ class Checkpoints:
             return instead
         # Fits of other rows, such as those of a search's folds, are meant to be others.
         if difference := self._difference(of_same="data"):
-            warnings.warn(f"starting anew: {none}{difference}.", UserWarning, stacklevel=2)
+            warn_caller(f"starting anew: {none}{difference}.")
         return None
 
     def _difference(self, of_same: str = "") -> str:
@@ -261,7 +261,7 @@ class Checkpoints:
         try:
             write_atomically(path, encode({"identity": self.identity, "state": state}))
         except OSError as error:
-            warnings.warn(f"checkpoint {path} could not be written ({error}).", stacklevel=4)
+            warn_caller(f"checkpoint {path} could not be written ({error}).")
             return False
         return True
 
@@ -285,9 +285,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        warnings.warn(
-            f"checkpoint {path} is damaged ({error}), and passed over.", UserWarning, stacklevel=3
-        )
+        warn_caller(f"checkpoint {path} is damaged ({error}), and passed over.")
         return None
     ours = isinstance(found, dict) and found.keys() == {"identity", "state"}
     ours = ours and all(type(v) is dict for v in found.values())

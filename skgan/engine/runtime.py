@@ -4,7 +4,6 @@ import contextlib
 import math
 import numbers
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from ..nn.kernels.conv import (
     products_pay,
     tiles_pay,
 )
+from ..utils.callers import warn_caller
 from ..utils.checks import is_word
 from ..utils.devices import on_cpu_by_default
 
@@ -80,7 +80,7 @@ def place(nets: Iterable[nn.Module], device: str | torch.device) -> None:
     try:
         wanted = resolve_device(device)
     except AbsentDeviceError as error:
-        warnings.warn(f"{error} The networks stay where they are.", UserWarning, stacklevel=5)
+        warn_caller(f"{error} The networks stay where they are.")
         return
     with PLACING:  # or another thread would use networks of which a half has moved
         for net in nets:

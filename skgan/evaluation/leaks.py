@@ -3,7 +3,6 @@
 The notes of `probe` say what each check can find, and what none of them can.
 """
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -13,6 +12,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import shuffle
 
+from ..utils.callers import warn_caller
 from .digests import changed, digest, digests
 from .representations import in_parts, with_dtype
 
@@ -86,14 +86,14 @@ class Watch:
             )
             self.found.append(message)
             if self.mode != "ignore":
-                warnings.warn(message, stacklevel=3)
+                warn_caller(message)
 
     def _report(self, message: str) -> None:
         if self.mode == "raise":
             raise ValueError(f"Leak: {message} (With on_leak='warn' this is only a warning.)")
         self.found.append(message)
         if self.mode == "warn":
-            warnings.warn(f"Leak: {message}", stacklevel=4)
+            warn_caller(f"Leak: {message}")
 
 
 def shared_rows(X: Any, X_test: Any) -> int:

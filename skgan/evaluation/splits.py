@@ -1,12 +1,12 @@
 """Random draws of a few labelled samples per class, as semi-supervised papers count labels."""
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_consistent_length
 
+from ..utils.callers import warn_caller
 from ..utils.checks import check_number, random_state_of
 from ..utils.labels import check_labels, has_label
 
@@ -115,11 +115,9 @@ class LabelBudgetSplit:
         if y is None:
             raise ValueError("y=None: the draws need class labels; pass y.")
         if groups is not None:
-            warnings.warn(
+            warn_caller(
                 "groups is ignored by LabelBudgetSplit: samples of one group may be in train and "
-                "test. Keep groups apart with scikit-learn's StratifiedGroupKFold.",
-                UserWarning,
-                stacklevel=2,
+                "test. Keep groups apart with scikit-learn's StratifiedGroupKFold."
             )
         y = check_labels("y", y)
         check_consistent_length(X, y)

@@ -1,13 +1,13 @@
 """What `generator=`, `discriminator=` and `encoder=` accept: names, specs, callables, modules."""
 
 import functools
-import warnings
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from ..utils.callers import warn_caller
 from ..utils.checks import check_choice
 from ..utils.modules import copied
 from ..utils.seeds import global_state_from, global_state_kept
@@ -155,11 +155,9 @@ def _warn_of_probabilities(role: str, net: nn.Module, shapes: list[tuple[int, ..
     except (RuntimeError, ValueError, AssertionError, IndexError):
         return  # it may look at the range of what it is given, which training keeps to
     if bool(((out >= 0) & (out <= 1)).all()) and float(out.max() - out.min()) > 0:
-        warnings.warn(
+        warn_caller(
             f"{role}: the network {type(net).__name__} seems to end in a sigmoid. Its output is "
-            "taken as a logit, to which losses apply one of their own: leave out the last layer.",
-            UserWarning,
-            stacklevel=2,
+            "taken as a logit, to which losses apply one of their own: leave out the last layer."
         )
 
 

@@ -8,7 +8,6 @@ trained on (the test of data copying of Meehan, Chaudhuri and Dasgupta 2020, arX
 all of the space at once).
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..data.sources import LazyImages
+from ..utils.callers import warn_caller
 from ..utils.checks import check_number
 
 SHARE = 0.01  # of held-out samples, that `close_share` is to be compared with
@@ -223,11 +223,9 @@ def _vectors(given: dict[str, Any], estimator: Any) -> dict[str, np.ndarray]:
             )
         largest, usual = (float(np.abs(arrays[k]).max()) for k in (name, first))
         if largest > 0 and usual > 0 and not 1 / OTHER_UNITS < largest / usual < OTHER_UNITS:
-            warnings.warn(
+            warn_caller(
                 f"numbers of {name} reach {largest:g}, those of {first} {usual:g}: their units "
-                "seem to differ, which makes distances meaningless. Scale one as the other.",
-                UserWarning,
-                stacklevel=4,
+                "seem to differ, which makes distances meaningless. Scale one as the other."
             )
     return {name: X.reshape(len(X), -1) for name, X in arrays.items()}
 
