@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,8 @@ class ReverseValidation:
             return float(np.mean(labels[known] == classes[0]))
         backwards = np.full(len(target), UNLABELLED)
         backwards[target] = codes
-        twin = clone(estimator).fit(X, backwards)
+        twin = clone(estimator).set_params(**_weights_of_codes(estimator, classes.tolist()))
+        twin.fit(X, backwards)
         returned = classes[twin.predict(_safe_indexing(X, source[known]))]
         return float(np.mean(labels[known] == returned))
 
@@ -211,6 +213,15 @@ class ReverseValidation:
 
     def __repr__(self):
         return "ReverseValidation()"
+
+
+def _weights_of_codes(estimator: Any, classes: list[Any]) -> dict[str, Any]:
+    """The dicts among its `class_weight`s, with the place in `classes` for the label."""
+    return {
+        name: {k: value[label] for k, label in enumerate(classes) if label in value}
+        for name, value in estimator.get_params().items()
+        if name.split("__")[-1] == "class_weight" and isinstance(value, Mapping)
+    }
 
 
 def _takes_domains(estimator: Any) -> bool:

@@ -31,6 +31,7 @@ from typing import Any
 import torch
 
 from ..base import BaseGAN, WholeNetwork
+from ..classification import ClassWeights
 from ..domains import OF_USE, DomainClassificationMixin
 from ..losses import (
     HIDING_LOSSES,
@@ -49,7 +50,9 @@ from ..utils.parameters import parameter, parameters
 
 
 @parameters
-class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, TrunkFeatures, BaseGAN):
+class DomainAdversarialFeatures(
+    DomainClassificationMixin, ClassWeights, TrunkParameters, TrunkFeatures, BaseGAN
+):
     """Features that tell classes but not domains, and a classifier on them (DANN).
 
     `fit(X, y, sample_domain)` takes samples with labels of one or several sources (domains above 0)
@@ -279,7 +282,8 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
 
     def _class_loss(self, C, batch, scores):
         """L_y, and the terms of VADA."""
-        loss = labelled_cross_entropy(scores, batch.y)
+        w = self._weights_on(scores.device)
+        loss = labelled_cross_entropy(self._with_weights(scores), batch.y, w)
         batch.log(label_loss=loss)
         target = torch.as_tensor(self.domains_ < 0, device=batch.domain.device)[batch.domain]
         if self.entropy_weight and target.any():
@@ -305,7 +309,7 @@ class DomainAdversarialFeatures(DomainClassificationMixin, TrunkParameters, Trun
         nets.classifier(x)
 
     def _scores(self, nets, x):
-        return nets.classifier(x)
+        return self._with_weights(nets.classifier(x))
 
     @completed_by(A_SCORE_EACH)
     @completed_by(OF_USE)

@@ -95,12 +95,18 @@ def watched(monkeypatch):
 
 @pytest.mark.parametrize("n_domain_steps", [0, 1, 2])  # 0: simultaneous
 @pytest.mark.parametrize("domains", [(1, -1), (1, 2, -1)])
-@pytest.mark.parametrize("adversary", ["neg_ce", "flip", "uniform"])
-def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, domains, adversary):
+@pytest.mark.parametrize(
+    ("adversary", "weight"), [("neg_ce", None), ("flip", None), ("uniform", None), ("flip", 3.0)]
+)
+def test_five_steps_equal_a_loop_written_by_hand(
+    monkeypatch, n_domain_steps, domains, adversary, weight
+):
     X, y, _ = moons(60)
     domain = np.array(domains)[np.arange(120) % len(domains)]
     settings = {"domain_weight": 3.0, "lr": 0.05, "n_epochs": 1, "classifier_hidden": (5,)}
     settings["adversary"] = adversary
+    w = torch.tensor([1.0, weight or 1.0])
+    settings["class_weight"] = weight and {1: weight}
     if n_domain_steps:
         settings |= {"play": "alternating", "n_domain_steps": n_domain_steps}
     settings["batch_size"] = 12 * len(domains) if len(domains) == 2 else 8 * 3
@@ -139,7 +145,9 @@ def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, do
             o.zero_grad()
         f, known = T(x), labels >= 0
         assert torch.equal(known, domain < len(domains) - 1)
-        loss = nn.functional.cross_entropy(c(f)[known], labels[known])
+        scores = c(f)[known] + w.log()
+        each = nn.functional.cross_entropy(scores, labels[known], reduction="none")
+        loss = (w[labels[known]] * each).mean()
         if adversary == "neg_ce":
             (loss + tell(Reversal.apply(f, lam))).backward()
         else:
@@ -151,6 +159,33 @@ def test_five_steps_equal_a_loop_written_by_hand(monkeypatch, n_domain_steps, do
     for mine, place in zip((T, c, d), PLACES, strict=True):
         for p, q in zip(mine.parameters(), getattr(est, place).parameters(), strict=True):
             torch.testing.assert_close(p, q, rtol=1e-4, atol=1e-5)
+
+
+def test_class_weights_count_and_favour_labels_of_sources(routing):
+    X, y, domain = moons(60)
+    words = np.array(["a", "b"])[y]
+    few = np.flatnonzero((domain > 0) & (y == 1))[:20]
+    labels = np.delete(np.where(domain > 0, words, "b"), few)  # 30 a and 10 b in the source
+    X, domain = np.delete(X, few, axis=0), np.delete(domain, few)
+    est = small(class_weight="balanced").fit(X, labels, sample_domain=domain)
+    np.testing.assert_allclose(est.class_weight_, [40 / (2 * 30), 40 / (2 * 10)])
+    shares = [
+        np.mean(small(class_weight={"b": w}).fit(X, labels, domain).predict(X) == "b")
+        for w in (1e-3, 1, 1e3)
+    ]
+    assert shares[0] < 0.1 and shares[0] < shares[1] < shares[2] and shares[2] > 0.9
+    with pytest.raises(ValueError, match="class_weight has .*'c'.*not among the classes"):
+        small(class_weight={"c": 2}).fit(X, labels, domain)
+    with pytest.raises(ValueError, match=r"class_weight='balanced'.*pass a dict"):
+        small(class_weight="balanced").partial_fit(X, labels, domain)
+    # The way back has labels of its own.
+    weights = {"b": 2.0, "a": 0.5}
+    weighted = Pipeline([("dann", small(class_weight=weights, n_epochs=30, lr=0.05))])
+    scores = cross_val_score(
+        weighted, X, labels, params={"sample_domain": domain}, scoring=ReverseValidation(),
+        cv=KFold(2, shuffle=True, random_state=0), error_score="raise",
+    )  # fmt: skip
+    assert np.all(scores > 0.5)
 
 
 def test_inverted_labels_move_a_trunk_that_a_sure_head_does_not():
