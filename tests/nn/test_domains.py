@@ -10,7 +10,7 @@ from skgan import DCGANSpec, MLPSpec
 from skgan.nn import Head, build_heads
 from skgan.nn.init import build_seeded
 from skgan.nn.noise import Dropout
-from skgan.nn.norms import BatchNormPerDomain, instance_normalised
+from skgan.nn.norms import BatchNormPerDomain, instance_normalised, reordered
 from skgan.utils.domains import samples_from
 from skgan.utils.seeds import layers_draw_from
 
@@ -116,3 +116,14 @@ def test_max_pooling_in_place_of_strides():
         DCGANSpec(downsample="max").make_classifier(input_shape=(1, 16, 16), n_outputs=2)
     with pytest.raises(ValueError, match="downsample='avg' is unknown"):
         DCGANSpec(downsample="avg").make_classifier(input_shape=(1, 16, 16), n_outputs=2)
+
+
+def test_reordered_samples_and_their_gradients():
+    """Also the gradient of a gradient, which penalties take."""
+    order = torch.tensor([2, 0, 3, 1])
+    back = order.argsort()
+    x = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(reordered(x, order, back), x[order])
+    assert torch.equal(reordered(reordered(x, order, back), back, order), x)
+    assert torch.autograd.gradcheck(lambda x: reordered(x**3, order, back), x)
+    assert torch.autograd.gradgradcheck(lambda x: reordered(x**3, order, back), x)
