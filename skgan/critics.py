@@ -12,10 +12,9 @@ generated samples. The heads are parts of the discriminator (`nn.auxiliary`) and
 All that the critics see in training may be augmented, by the wrapper `Seen` around each of them.
 """
 
-import copy
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +27,8 @@ from .nn.augment import augmented, check_change, policy_of
 from .nn.norms import NORMS
 from .penalties import Inputs, zero_centred_penalty
 from .utils.checks import check_choice, check_number, check_size
-from .utils.parameters import Checked, parameter, parameters
+from .utils.parameters import parameter, parameters
+from .utils.presets import Presets
 from .utils.processes import drawn
 
 Augmentation = Callable[[Tensor], Tensor]
@@ -68,7 +68,7 @@ TASKS = {"rotation": rotation_loss, "infomax": infomax_loss}
 
 
 @parameters
-class CriticParameters(Checked):
+class CriticParameters(Presets):
     """The network that tells real samples from generated ones.
 
     Parameters
@@ -144,41 +144,6 @@ class CriticParameters(Checked):
     input_shape_: ClassVar[Any]  # of BaseGAN
     # The networks that see samples on the discriminator's behalf.
     _critics: ClassVar[tuple[str, ...]] = ("discriminator",)
-    # Parameters by the name of the preset, for `from_preset`.
-    _presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-
-    @classmethod
-    def from_preset(cls, name: str = "best", **overrides: Any) -> Self:
-        """An estimator with parameters other than the paper's, for images.
-
-        The constructor's own defaults are those of the paper. Presets are plain parameters: what
-        `get_params` returns says all of it, and all of it can be changed.
-
-        Parameters
-        ----------
-        name : str
-            "best" has what gave better features than the defaults in short trials, or is expected
-            to: docs/measurements/stabilisers.md says what has been measured. A class may have other
-            presets; the message about an unknown name lists them.
-        **overrides : dict
-            Parameters of the constructor, which replace those of the preset.
-
-        Returns
-        -------
-        estimator
-            Not fitted.
-
-        Raises
-        ------
-        ValueError
-            For a name that is no preset of this class.
-        TypeError
-            For overrides that are no parameters of this class.
-        """
-        if not cls._presets:
-            raise ValueError(f"name={name!r}: {cls.__name__} has no presets; use its constructor.")
-        check_choice("name", name, tuple(cls._presets))
-        return cls(**(copy.deepcopy(dict(cls._presets[name])) | overrides))
 
     def _check(self) -> None:
         check_choice("norm", self.norm, NORMS)
