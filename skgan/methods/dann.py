@@ -102,8 +102,9 @@ class DomainAdversarialFeatures(
     norm : {"none", "batch", "spectral", "weight"}
         Normalisation of the trunk and the heads; batch norm also in the trunk's first layer.
     norm_per_domain : bool
-        Whether batch norm of the trunk and the classifier has statistics, gains and shifts of its
-        own for each domain. `transform` and `predict` then take `sample_domain`.
+        Whether batch norm of the trunk and the classifier has statistics of its own for each
+        domain, as if samples of each passed through the networks by themselves. Gains and shifts
+        are shared. `transform` and `predict` then take `sample_domain`.
     input_norm : {"none", "instance"}
         "instance" takes from each channel of each image its mean over the pixels, and divides by
         its standard deviation over the pixels (1e-5 is added to the variance).

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..utils.seeds import layers_draw_from
 from .blocks import Trunk
@@ -66,7 +67,7 @@ def initialise(net: nn.Module, rng: torch.Generator) -> nn.Module:
             _initialise_weight(module, rng)
             if module.bias is not None:
                 module.bias.zero_()
-        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        elif isinstance(module, _BatchNorm):
             if module.affine:
                 nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
                 module.bias.zero_()

@@ -9,11 +9,12 @@ By its data-dependent initialisation (sec. 3), g = 1 / std(t) and b = -mean(t) /
 t = (v / |v|) x over the samples that a fit starts from: there, y has mean 0 and variance 1.
 """
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -109,32 +110,58 @@ def is_normalised(layer: nn.Module) -> bool:
 
 
 class BatchNormPerDomain(nn.Module):
-    """Batch norm with statistics, gains and shifts of its own for each domain.
+    """Batch norm with statistics of its own for each domain, as if each had passed by itself.
 
     Each sample is normalised with those of its domain (`domain_of_samples`), or of the last domain
-    where it is not said.
+    where it is not said. Gains and shifts are the same for all domains: those of a target would be
+    trained without labels, and its samples would all get the same class (by entropy terms), or
+    features that still tell the domain.
 
     Parameters
     ----------
     norm : BatchNorm1d or BatchNorm2d
+        Has the gains and shifts, and the statistics of the last domain.
     n_domains : int
     """
 
-    def __init__(self, norm: nn.Module, n_domains: int):
+    def __init__(self, norm: Any, n_domains: int):
         super().__init__()
-        self.norms = nn.ModuleList(copy.deepcopy(norm) for _ in range(n_domains))
+        self.norm = norm
+        self.others = nn.ModuleList(Statistics(norm) for _ in range(n_domains - 1))
 
     def forward(self, x: Tensor) -> Tensor:
         domain = domain_of_samples()
         if domain is None:
-            domain = len(self.norms) - 1
+            return self.norm(x)
         if isinstance(domain, int):
-            return self.norms[domain](x)
+            return self._of(domain, x)
         order = domain.argsort(stable=True)
         back = order.argsort()
-        parts = reordered(x, order, back).split(domain.bincount(minlength=len(self.norms)).tolist())
-        pairs = zip(self.norms, parts, strict=True)
-        return reordered(torch.cat([norm(part) for norm, part in pairs if len(part)]), back, order)
+        counts = domain.bincount(minlength=len(self.others) + 1).tolist()
+        parts = enumerate(reordered(x, order, back).split(counts))
+        out = torch.cat([self._of(k, part) for k, part in parts if len(part)])
+        return reordered(out, back, order)
+
+    def _of(self, domain: int, x: Tensor) -> Tensor:
+        """x (n, c, ...), all of this domain, normalised."""
+        if domain == len(self.others):
+            return self.norm(x)
+        return self.others[domain](x, self.norm.weight, self.norm.bias)
+
+
+class Statistics(_BatchNorm):
+    """Batch norm with the gains and shifts of another one, `norm`."""
+
+    def __init__(self, norm: Any):
+        super().__init__(norm.num_features, norm.eps, norm.momentum, affine=False)
+
+    def forward(self, x: Tensor, gain: Tensor | None, shift: Tensor | None) -> Tensor:  # type: ignore[override]
+        mean, var, seen = self.running_mean, self.running_var, self.num_batches_tracked
+        part = self.momentum or 0.0  # of the batch in the running statistics
+        if self.training and seen is not None:
+            seen.add_(1)
+            part = 1 / float(seen) if self.momentum is None else self.momentum
+        return F.batch_norm(x, mean, var, gain, shift, self.training, part, self.eps)
 
 
 class Reordering(torch.autograd.Function):

@@ -23,12 +23,23 @@ def test_each_domain_has_batch_norm_of_its_own():
     x = torch.randn(9, 3, generator=generator()) * 2 + 1
     domain = torch.tensor([1, 0, 2, 2, 0, 1, 1, 0, 2])
     layer = BatchNormPerDomain(nn.BatchNorm1d(3), 3)
-    apart = [copy.deepcopy(norm) for norm in layer.norms]
+    nn.init.normal_(layer.norm.weight, generator=generator())
+    nn.init.normal_(layer.norm.bias, generator=generator())
+    apart = [copy.deepcopy(layer.norm) for _ in range(3)]
+    norms = [*layer.others, layer.norm]
     with samples_from(domain):
         out = layer(x)
     for k, norm in enumerate(apart):
         torch.testing.assert_close(out[domain == k], norm(x[domain == k]))
-        torch.testing.assert_close(layer.norms[k].running_var, norm.running_var)
+        torch.testing.assert_close(norms[k].running_var, norm.running_var)
+        torch.testing.assert_close(norms[k].running_mean, norm.running_mean)
+    expected = sum((norm(x[domain == k]) ** 3).sum() for k, norm in enumerate(apart))
+    (out**3).sum().backward()
+    expected.backward()
+    for name in ("weight", "bias"):  # one for all domains
+        grads = sum(getattr(norm, name).grad for norm in apart)
+        torch.testing.assert_close(getattr(layer.norm, name).grad, grads)
+    assert len(list(layer.parameters())) == 2
     layer.eval()
     with samples_from(domain):
         mixed = layer(x)
@@ -36,9 +47,11 @@ def test_each_domain_has_batch_norm_of_its_own():
         torch.testing.assert_close(layer(x)[domain == 1], mixed[domain == 1])
     torch.testing.assert_close(layer(x)[domain == 2], mixed[domain == 2])  # the last, if not said
     layer.train()
+    kept, seen = layer.norm.running_var.clone(), layer.others[0].running_var.clone()
     with samples_from(torch.zeros(9, dtype=torch.long)):  # domains may be absent
         layer(x)
-    torch.testing.assert_close(layer.norms[2].running_var, apart[2].running_var)
+    torch.testing.assert_close(layer.norm.running_var, kept)
+    assert not torch.equal(layer.others[0].running_var, seen)
 
 
 def test_instance_norm_by_hand():
