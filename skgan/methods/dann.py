@@ -56,6 +56,11 @@ MNIST = {
     "input_norm": "instance", "dropout": 0.25, "optimizer": "adam", "lr": 1e-3,
     "betas": (0.5, 0.999), "lr_decay": None, "n_epochs": 28,
 }  # fmt: skip
+# The weights are those of Shu et al. 2018, whose domain loss has the weight 0.01 and not 1.
+VADA = MNIST | {
+    "entropy_weight": 0.01, "vat_weight": 0.01, "vat_source_weight": 1.0, "vat_radius": 3.0,
+    "ema_decay": 0.998,
+}  # fmt: skip
 
 
 @parameters
@@ -187,7 +192,7 @@ class DomainAdversarialFeatures(
     domain_ = WholeNetwork("The trunk with the domain head: samples -> (n, n_domains).")
 
     _networks = ("trunk", "classifier", "domain")
-    _presets = {"mnist": MNIST}
+    _presets = {"mnist": MNIST, "vada": VADA}
     _one_per_output = {"domains_": "domain"}
     _features_of = "classifier"
     _n_looked_at = 1000

@@ -618,17 +618,19 @@ def test_instance_norm_dropout_and_the_papers_network(bytes_28):
     assert not same(a, small(trunk=DCGANSpec(4)).fit(X, y, domain))
 
 
-def test_the_preset_is_plain_parameters_for_digits(bytes_28):
-    est = DomainAdversarialFeatures.from_preset("mnist", n_epochs=1, random_state=0, device="cpu")
+@pytest.mark.filterwarnings("ignore:ema_decay")
+@pytest.mark.parametrize("name", ["mnist", "vada"])
+def test_presets_are_plain_parameters_for_digits(bytes_28, name):
+    own = {"n_epochs": 1, "random_state": 0, "device": "cpu"}
+    est = DomainAdversarialFeatures.from_preset(name, **own)
     defaults = DomainAdversarialFeatures().get_params()
     changed = {k: v for k, v in est.get_params().items() if v != defaults[k]}
-    own = {"n_epochs": 1, "random_state": 0, "device": "cpu"}
-    assert changed == DomainAdversarialFeatures._presets["mnist"] | own, "it repeats no default"
+    assert changed == DomainAdversarialFeatures._presets[name] | own, "it repeats no default"
     y, domain = np.arange(40) % 4, np.repeat([1, -1], 20)
     est.fit(bytes_28, np.where(domain > 0, y, -1))
     assert est.transform(bytes_28).shape == (40, 7 * 7 * 48)
     assert not np.array_equal(est.transform(bytes_28), est.transform(bytes_28, domain))
-    with pytest.raises(ValueError, match="name='best' is unknown; use one of 'mnist'"):
+    with pytest.raises(ValueError, match="name='best' is unknown; use one of 'mnist', 'vada'"):
         DomainAdversarialFeatures.from_preset()
 
 
