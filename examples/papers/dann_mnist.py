@@ -12,7 +12,7 @@ alone:
   are from packages (scikit-learn, scikit-image, matplotlib), other ones for test images than for
   training images. So it is another target than the published one, and its figures are not to be
   compared as they are, but by the share of the gap between "source" and "target" that is closed.
-- "rotated": digits turned by 35 degrees and inverted; for the settings "paper" and "bn" only.
+- "rotated": digits turned by 35 degrees and inverted; for the settings "paper" and "instance" only.
 
 Settings: "paper" is the network of Ganin et al. 2016 for MNIST, as tf-dann has it, with the
 paper's optimizer and schedules; "bn" has batch norm and dropout, and Adam, as replications have;
@@ -90,11 +90,11 @@ PUBLISHED["vada"] = (0.599, 0.957, None)
 N_EPOCHS = 28
 EPOCHS = {
     f"{target}_{setting}_{way}": N_EPOCHS
-    for target, settings in (("blended", SETTINGS), ("rotated", ("paper", "bn")))
+    for target, settings in (("blended", SETTINGS), ("rotated", ("paper", "instance")))
     for setting in settings
     for way in WAYS
     if way == "dann" or setting not in ENDS
-    if way != "alternating" or setting in ("paper", "bn")
+    if way != "alternating" or setting in ("paper", "instance")
 }
 
 
