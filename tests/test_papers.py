@@ -22,7 +22,7 @@ SCRIPTS = {
     "acgan_mnist": "run --epochs 1 --seeds 0 --methods acgan_all acgan_10 supervised_10 untrained",
     "disentangled_digits": "run --epochs 1 --seeds 0 --methods raw weight0 weight.1",
     "dann_mnist": "run --epochs 1 --seeds 0 --images 300 --methods rotated_paper_source "
-    "rotated_paper_dann rotated_paper_target rotated_instance_alternating",
+    "rotated_paper_flip rotated_paper_target rotated_instance_alternating",
     "projection": "run --dataset mnist --epochs 1 --only test --seeds 0",
     "outliers_digits": "run --seeds 0 --digits 3",
     "near_duplicates": "run --seeds 0 --images 350 --steps 20",
