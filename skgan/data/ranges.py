@@ -157,15 +157,11 @@ def _check_held(low: float, high: float, what: str) -> None:
 # ---------------------------------------------------------------- what cannot be meant
 
 
-def _warn(message: str) -> None:
-    warn_caller(message)  # where fit was called
-
-
 def _warn_of_two_levels(X: Any) -> None:
     """Bytes that are masks of 0 and 1 are all but black in the range of bytes."""
     if sample_of(X).max() != 1 or (not isinstance(X, LazyImages) and extremes(X)[1] != 1):
         return
-    _warn(
+    warn_caller(
         "X is of type uint8 and holds 0 and 1 only: in the range of bytes, 0 to 255, such images "
         "are all but black. Set value_range=(0, 1)."
     )
@@ -200,7 +196,7 @@ def _warn_of_few(
     # Levels such as 0, 0.95 and 1 are usual; a border of -9999 around the image is not.
     if n_apart > n * (FEW if bounds in USUAL_RANGES else 0.5):
         return False
-    _warn(
+    warn_caller(
         f"the range of X, [{smallest:g}, {largest:g}], is set by {n_apart:,} of {n:,} values "
         f"({n_marked:,} of them {marker:g}); nearly all others lie in [{low:g}, {high:g}], and "
         "become all but equal. Replace such values if they mark missing pixels, or set "
@@ -229,7 +225,7 @@ def _warn_of_narrow_channels(
     highs = np.where(highs > lows, highs, lows + 1)
     ranges = [f"({a:.4g}, {b:.4g})" for a, b in zip(lows, highs, strict=True)]
     shown = ranges if len(ranges) <= 8 else [*ranges[:8], "..."]
-    _warn(
+    warn_caller(
         f"channel {k} of X lies in [{lows[k]:g}, {highs[k]:g}], less than 1 % of the range "
         f"({low:g}, {high:g}) that all channels share (so do {len(found)} of "
         f"{layout.n_channels} channels): networks hardly see it. Set value_range to one (low, "
@@ -323,7 +319,7 @@ def _is_other_scale(
 
 
 def _warn_of_scale(smallest: float, largest: float, low: Bounds, high: Bounds) -> None:
-    _warn(
+    warn_caller(
         f"X lies in [{smallest:g}, {largest:g}], which is far from value_range=({low:g}, "
         f"{high:g}), which was set or learnt in fit: scale X as it was then, or the features are "
         "meaningless."
