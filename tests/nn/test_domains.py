@@ -140,3 +140,12 @@ def test_reordered_samples_and_their_gradients():
     assert torch.equal(reordered(reordered(x, order, back), back, order), x)
     assert torch.autograd.gradcheck(lambda x: reordered(x**3, order, back), x)
     assert torch.autograd.gradgradcheck(lambda x: reordered(x**3, order, back), x)
+
+
+def test_statistics_of_all_domains_start_at_0_and_1():
+    """Networks are built without memory, which then holds anything."""
+    net = build_seeded(lambda: BatchNormPerDomain(nn.BatchNorm2d(64), 3), generator())
+    for norm in (*net.others, net.norm):
+        assert torch.equal(norm.running_mean, torch.zeros(64))
+        assert torch.equal(norm.running_var, torch.ones(64))
+        assert norm.num_batches_tracked == 0
