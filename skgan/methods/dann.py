@@ -56,8 +56,8 @@ MNIST = {
     "input_norm": "instance", "dropout": 0.25, "optimizer": "adam", "lr": 1e-3,
     "betas": (0.5, 0.999), "lr_decay": None, "n_epochs": 28,
 }  # fmt: skip
-# The weights are those of Shu et al. 2018. Paper: in its code the domain loss has the weight 0.01 and
-# not 1, the radius is 3.5, and the domain head is trained against inverted labels.
+# The weights are those of Shu et al. 2018. Paper: in its code the domain loss has the weight 0.01
+# and not 1, the radius is 3.5, and the domain head is trained against inverted labels.
 VADA = MNIST | {
     "entropy_weight": 0.01, "vat_weight": 0.01, "vat_source_weight": 1.0, "vat_radius": 3.0,
     "ema_decay": 0.998,
