@@ -10,9 +10,9 @@ Their labels are for scoring alone. Methods, with the hidden units of the trunk 
 - "source": without the domain head, `domain_weight=0`;
 - "adversary": batch norm, a domain head of 64 units, alternating play and Adam; "simultaneous" is
   the same with all networks updated at once;
-- "decay": "adversary" with a smaller lambda, weight decay, and three steps of the domain head; these
-  settings were found on other draws, of the seeds 100 to 107. "decay_simultaneous" is the same with
-  all networks updated at once;
+- "decay": "adversary" with a smaller lambda, weight decay and three steps of the domain head, which
+  were found on other draws, of the seeds 100 to 107; "decay_simultaneous" is the same with all
+  networks updated at once;
 - "vada": entropy and virtual adversarial training without the domain head, "both" with it;
 - "chosen": "simultaneous", for each seed with those settings of GRID that `ReverseValidation` gives
   the highest score, without labels of the target;
