@@ -778,8 +778,13 @@ def test_what_users_say_of_domains_does_not_reach_other_networks():
 
 CLAIM = {
     "trunk": MLPSpec(15, n_layers=1), "norm": "batch", "domain_hidden": (64,),
-    "play": "alternating", "optimizer": "adam", "lr": 0.01, "betas": (0.5, 0.999),
-    "lr_decay": "linear", "n_epochs": 300, "batch_size": 128, "device": "cpu",
+    "domain_weight": 0.2, "play": "alternating", "n_domain_steps": 3, "optimizer": "adam",
+    "lr": 0.01, "betas": (0.5, 0.999), "weight_decay": 1e-3, "lr_decay": "linear",
+    "n_epochs": 300, "batch_size": 128, "device": "cpu",
+}  # fmt: skip
+NARROW = {
+    "trunk": MLPSpec(widths=(32, 4)), "domain_weight": 1.0, "n_domain_steps": 1,
+    "weight_decay": 0.0,
 }  # fmt: skip
 VADA = {"entropy_weight": 0.1, "vat_weight": 1.0, "vat_radius": 0.15}
 
@@ -803,20 +808,23 @@ def test_two_moons_are_carried_to_turned_ones():
 
 @pytest.mark.slow
 def test_two_moons_over_seeds():
-    """The adversary alone carries most points over; with the terms of VADA nearly all."""
-    alone = [carried(seed) for seed in range(3)]
+    """The adversary alone carries nearly all points over; with two layers and VADA's terms all.
+
+    Over twenty seeds examples/papers/dann_moons.py has a mean of .970 and a deviation of .015, so
+    the mean of ten lies above .96.
+    """
+    alone = [carried(seed) for seed in range(10)]
     assert min(source for source, _, _ in alone) > 0.97
-    assert min(target for _, target, _ in alone) > 0.9
-    assert np.mean([target for _, target, _ in alone]) > 0.95
+    assert min(target for _, target, _ in alone) > 0.91
+    assert np.mean([target for _, target, _ in alone]) > 0.96
     for seed in range(3):
-        source, target, _ = carried(seed, trunk=MLPSpec(widths=(32, 4)), **VADA)
+        source, target, _ = carried(seed, **NARROW, **VADA)
         assert min(source, target) > 0.97
 
 
 @pytest.mark.slow
 def test_a_new_probe_cannot_tell_the_domains_of_the_features():
     """The domain head's own accuracy would prove nothing."""
-    narrow = {"trunk": MLPSpec(widths=(32, 4))}
-    source_only = [carried(seed, domain_weight=0.0, **narrow)[2] for seed in range(3)]
-    adversarial = [carried(seed, **narrow)[2] for seed in range(3)]
+    source_only = [carried(seed, **NARROW | {"domain_weight": 0.0})[2] for seed in range(3)]
+    adversarial = [carried(seed, **NARROW)[2] for seed in range(3)]
     assert np.mean(source_only) > 0.5 and np.mean(np.abs(adversarial)) < 0.25
