@@ -44,7 +44,9 @@ def weighted(weight, **settings):
 
 
 # The number of epochs, and what is fitted.
-METHODS = {f"weight{w}": (15, weighted(float(w))) for w in ("0", ".003", ".01", ".03", ".1", ".3")}
+METHODS = {
+    f"weight{w}": (15, weighted(float(w))) for w in ("0", ".001", ".003", ".01", ".03", ".1", ".3")
+}
 METHODS |= {
     "neg_ce": (15, weighted(0.03, adversary="neg_ce")),
     "uniform": (15, weighted(0.03, adversary="uniform")),
