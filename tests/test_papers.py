@@ -23,6 +23,7 @@ SCRIPTS = {
     "disentangled_digits": "run --epochs 1 --seeds 0 --methods raw weight0 weight.1",
     "dann_mnist": "run --epochs 1 --seeds 0 --images 300 --methods rotated_paper_source "
     "rotated_paper_flip rotated_paper_target rotated_instance_alternating",
+    "dann_moons": "run --seeds 0 1 --methods simultaneous_15 adversary_15 algorithm_150",
     "projection": "run --dataset mnist --epochs 1 --only test --seeds 0",
     "outliers_digits": "run --seeds 0 --digits 3",
     "near_duplicates": "run --seeds 0 --images 350 --steps 20",
